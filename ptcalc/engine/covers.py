@@ -1,0 +1,173 @@
+"""From touched runs to the tables that they reach at one level.
+
+A `Covers` row says: in this scope (a process, or a set of shared tables) the tables lo <= index < hi hold touched
+slots; each stays empty with probability exp(log_empty), which is zero where the touch is certain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptcalc.engine.occupancy import log_empty
+
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+EXACT, STRIDE, RANDOM = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """Runs in address coordinates, shape (T,), bytes.
+
+    ``step``: distance of a stride, or size of a slot of a draw; ``origin``: start of a slot; ``drawn`` of ``slots``
+    are touched; ``each``: every process of the group draws anew; ``domain``: number of the draw.
+    """
+
+    kind: Ints
+    lo: Ints
+    hi: Ints
+    step: Ints
+    origin: Ints
+    slots: Ints
+    drawn: Ints
+    each: Flags
+    domain: Ints
+    group: Ints
+
+    def take(self, which: NDArray[np.bool_] | Ints) -> Self:
+        """Return the chosen runs."""
+        return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Covers:
+    """Tables reached, shape (C,); ``run`` is the row of `Touched` that reaches them.
+
+    Strided rows (``stride`` > 0) reach only the tables that hold ``anchor`` + j * stride (bytes).
+    ``held``: slots of the draw in each table (0 where certain).  ``blocks``: what is touched here takes the table
+    away instead (a huge page in place of base pages).
+    """
+
+    run: Ints
+    scope: Ints
+    lo: Ints
+    hi: Ints
+    log_empty: Floats
+    held: Ints
+    anchor: Ints
+    stride: Ints
+    blocks: Flags
+
+    def take(self, which: NDArray[np.bool_] | Ints) -> Self:
+        """Return the chosen rows."""
+        return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    @classmethod
+    def concatenate(cls, parts: list[Self]) -> Self:
+        """Put the rows of several together."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
+    def moved(self, scope: Ints, shift: Ints, span: int) -> Self:
+        """Return the rows in another scope whose table 0 is table `shift` of this one."""
+        return type(self)(
+            self.run, scope, self.lo - shift, self.hi - shift, self.log_empty, self.held,
+            np.where(self.stride > 0, self.anchor - shift * span, 0), self.stride, self.blocks,
+        )  # fmt: skip
+
+    def clipped(self, lo: Ints, hi: Ints) -> Self:
+        """Return the rows as far as they lie within lo <= index < hi (per row)."""
+        low, high = np.maximum(self.lo, lo), np.minimum(self.hi, hi)
+        keep = low < high
+        part = type(self)(
+            self.run, self.scope, low, high, self.log_empty, self.held, self.anchor, self.stride, self.blocks
+        )
+        return part if keep.all() else part.take(keep)
+
+
+def covers(touched: Touched, span: int) -> Covers:
+    """Return the tables of `span` bytes that each run reaches, in scope 0 and address coordinates."""
+    certain = np.flatnonzero(touched.kind != RANDOM)
+    parts = [_certain(touched.take(certain), certain, span)]
+    random = np.flatnonzero(touched.kind == RANDOM)
+    if len(random):
+        parts.append(_random(touched.take(random), random, span))
+    return Covers.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def _rows(run: Ints, lo: Ints, hi: Ints, log: Floats, held: Ints, anchor: Ints, stride: Ints) -> Covers:
+    many = len(run)
+    return Covers(run, np.zeros(many, np.int64), lo, hi, log, held, anchor, stride, np.zeros(many, bool))
+
+
+def _certain(touched: Touched, run: Ints, span: int) -> Covers:
+    strided = touched.kind == STRIDE
+    last = touched.hi - 1
+    if strided.any():
+        # The last page touched is that of the last step, not the end of the run.
+        step = np.where(strided, touched.step, 1)
+        last = touched.lo + (last - touched.lo) // step * step
+    sparse = strided & (touched.step > span)
+    zero = np.zeros(len(run), np.int64)
+    anchor, stride = np.where(sparse, touched.lo, 0), np.where(sparse, touched.step, 0)
+    return _rows(
+        run, touched.lo // span, last // span + 1, np.full(len(run), -np.inf), zero, anchor, stride
+    )
+
+
+def _random(touched: Touched, run: Ints, span: int) -> Covers:
+    """Cut each draw into its first, its inner and its last table, which may hold different numbers of slots."""
+    first, last = touched.lo // span, (touched.hi - 1) // span
+    inner = np.maximum(last - first - 1, 0)
+
+    def held(lo: Ints, hi: Ints) -> Ints:
+        lo, hi = np.maximum(lo, touched.lo), np.minimum(hi, touched.hi)
+        return (hi - 1 - touched.origin) // touched.step - (lo - touched.origin) // touched.step + 1
+
+    inner_held = held((first + 1) * span, (first + 2) * span)
+    uneven = (span % touched.step != 0) & (inner > 0)
+    # Where slots do not divide a table, inner tables hold one of two numbers of slots: `least` or one more.
+    least = np.where(uneven, (span - 1) // touched.step + 1, inner_held)
+    more = np.zeros(len(run), np.int64)
+    for at in np.flatnonzero(uneven):
+        total = _slots_in_tables(
+            int(first[at] + 1) * span - int(touched.origin[at]), span, int(touched.step[at]), int(inner[at])
+        )
+        more[at] = total - int(least[at]) * int(inner[at])
+    parts = [
+        (first, first + 1, held(first * span, (first + 1) * span), first >= 0),
+        (first + 1, last - more, least, inner - more > 0),
+        (last - more, last, least + 1, more > 0),
+        (last, last + 1, held(last * span, (last + 1) * span), last > first),
+    ]
+    zero = np.zeros(len(run), np.int64)
+    out = [
+        _rows(run, lo, hi, log_empty(touched.slots, touched.drawn, count), count, zero, zero).take(keep)
+        for lo, hi, count, keep in parts
+        if keep.any()
+    ]
+    return Covers.concatenate(out)
+
+
+def _slots_in_tables(start: int, span: int, step: int, tables: int) -> int:
+    """Sum, over tables of `span` bytes from `start` on, of the slots of `step` bytes that each one meets."""
+    ends = _floor_sum(tables, step, span, start + span - 1)
+    return ends - _floor_sum(tables, step, span, start) + tables
+
+
+def _floor_sum(n: int, modulus: int, factor: int, offset: int) -> int:
+    """Sum of (factor * i + offset) // modulus for i < n, in logarithmic time (Euclid's algorithm)."""
+    total = 0
+    while True:
+        total += n * (n - 1) // 2 * (factor // modulus) + n * (offset // modulus)
+        factor, offset = factor % modulus, offset % modulus
+        reach = factor * n + offset
+        if reach < modulus:
+            return total
+        n, offset = divmod(reach, modulus)
+        modulus, factor = factor, modulus

@@ -1,0 +1,175 @@
+"""What the segments are made of under one policy: backing and page size, part by part.
+
+A workload says what it wants; a `Plan` says what it gets: a hugetlb segment whose pool is too short
+falls back (contract section 4, Memory), a what-if moves segments to other pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ptcalc.arch import Geometry
+    from ptcalc.workload.model import Segment, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A run of a segment, ``lo`` to ``hi`` (bytes, as written), in pages of one size."""
+
+    lo: int
+    hi: int
+    backing: str
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPlan:
+    """One segment under a policy: its parts, the size of its pieces and its THP switch."""
+
+    name: str
+    size: int
+    piece: int
+    parts: tuple[Part, ...]
+    thp: str
+
+    @property
+    def backing(self) -> str:
+        """Backing of the first part (mixed segments start in huge pages)."""
+        return self.parts[0].backing
+
+    @property
+    def page(self) -> int:
+        """Page size of the first part, bytes."""
+        return self.parts[0].page
+
+    def pieces(self) -> tuple[tuple[int, int, Part], ...]:
+        """Cut the segment into files: (lo, hi, part), offsets as written."""
+        cuts = []
+        for part in self.parts:
+            lo = part.lo
+            while lo < part.hi:
+                hi = min(part.hi, (lo // self.piece + 1) * self.piece)
+                cuts.append((lo, hi, part))
+                lo = hi
+        return tuple(cuts)
+
+    def huge_bytes(self) -> dict[int, int]:
+        """Bytes of hugetlb pages that the segment reserves, by page size; rounded up once per piece."""
+        need: dict[int, int] = {}
+        for part in self.parts:
+            if part.backing == "hugetlb":
+                whole, rest = divmod(part.hi - part.lo, self.piece)
+                bytes_ = whole * round_up(self.piece, part.page) + round_up(rest, part.page)
+                need[part.page] = need.get(part.page, 0) + bytes_
+        return need
+
+
+@dataclass(frozen=True, slots=True)
+class ShortPool:
+    """A hugetlb segment that the stated pool cannot hold (bytes)."""
+
+    segment: str
+    page_size: int
+    need_bytes: int
+    pool_bytes: int
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All segments under a policy."""
+
+    segments: MappingOf[str, SegmentPlan]
+    short_pools: tuple[ShortPool, ...] = ()
+
+
+def round_up(value: int, step: int) -> int:
+    """Round up to a multiple of step."""
+    return -(-value // step) * step
+
+
+def as_written(workload: Workload, geometry: Geometry) -> Plan:
+    """Give every segment the pages that it asks for, as far as the stated pools reach."""
+    left = {size: size * count for size, count in (workload.host.hugepages or {}).items()}
+    plans: dict[str, SegmentPlan] = {}
+    short: list[ShortPool] = []
+    for name, segment in workload.segments.items():
+        plan = _plain(name, segment, geometry)
+        if segment.backing == "hugetlb":
+            page = plan.page
+            need = plan.huge_bytes()[page]
+            stated = workload.host.hugepages is not None and page in workload.host.hugepages
+            if stated and need > left[page]:
+                short.append(ShortPool(name, page, need, left[page], segment.on_short_pool))
+                plan, need = _fall_back(plan, segment.on_short_pool, left[page], geometry), 0
+                need = plan.huge_bytes().get(page, 0)
+            if stated:
+                left[page] = max(0, left[page] - need)
+        plans[name] = plan
+    return Plan(plans, tuple(short))
+
+
+def moved_to_hugetlb(plan: Plan, workload: Workload, page: int) -> tuple[Plan, tuple[str, ...]]:
+    """Move shmem segments that are mapped shared, and hugetlb of another size, to pages of that size.
+
+    Returns the new plan, whose pool is never short, and the names of the segments that moved.
+    """
+    shared = {
+        mapping.segment
+        for group in workload.processes.values()
+        for mapping in group.mappings
+        if mapping.map == "shared"
+    }
+    moved = []
+    plans = {}
+    for name, segment in workload.segments.items():
+        old = plan.segments[name]
+        if segment.backing == "hugetlb" or (segment.backing == "shmem" and name in shared):
+            new = replace(old, parts=(Part(0, segment.size, "hugetlb", page),), thp="never")
+            if new != old:
+                moved.append(name)
+            plans[name] = new
+        else:
+            plans[name] = old
+    return Plan(plans), tuple(moved)
+
+
+def with_thp(plan: Plan) -> tuple[Plan, tuple[str, ...]]:
+    """Switch transparent huge pages on for every shmem and file segment; returns the names that changed."""
+    plans = {
+        name: replace(old, thp="always") if old.backing in ("shmem", "file") else old
+        for name, old in plan.segments.items()
+    }
+    changed = tuple(name for name, new in plans.items() if new != plan.segments[name])
+    return Plan(plans, plan.short_pools), changed
+
+
+def _plain(name: str, segment: Segment, geometry: Geometry) -> SegmentPlan:
+    page = geometry.base_page
+    if segment.backing == "hugetlb":
+        page = segment.page_size or geometry.pmd_size
+    return SegmentPlan(
+        name=name,
+        size=segment.size,
+        piece=min(segment.pieces or segment.size, segment.size),
+        parts=(Part(0, segment.size, segment.backing, page),),
+        thp=segment.thp,
+    )
+
+
+def _fall_back(plan: SegmentPlan, mode: str, pool: int, geometry: Geometry) -> SegmentPlan:
+    """Apply `on_short_pool`: tables as if it fitted (fail), base pages (small), or both (mixed)."""
+    if mode == "fail":
+        return plan
+    small = Part(0, plan.size, "shmem", geometry.base_page)
+    if mode == "small":
+        return replace(plan, parts=(small,))
+    page = plan.page
+    per_piece = round_up(plan.piece, page)
+    whole, rest = divmod(pool // page * page, per_piece)
+    edge = min(whole * plan.piece + min(rest, plan.piece), plan.size)
+    parts = (replace(plan.parts[0], hi=edge), replace(small, lo=edge))
+    return replace(plan, parts=tuple(part for part in parts if part.lo < part.hi))
