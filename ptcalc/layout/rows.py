@@ -43,11 +43,13 @@ class Place:
     """One mapping as placed: its group, position in the file, address and mapped length in bytes."""
 
     group: int
+    group_name: str
     index: int
     segment: str
     mapping: Mapping
     address: int
     length: int
+    row: int  # the first of its rows
     lowered: bool  # a stated or canonical address that was no multiple of the huge page
 
 
@@ -99,7 +101,8 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A workload under one plan: places, rows and runs, and the files (pieces) with sizes in bytes."""
+    """A workload under one plan: places, rows and runs, and the files (pieces): sizes, and where each lies in its
+    segment as mapped, shape (F,), bytes."""
 
     geometry: Geometry
     plan: Plan
@@ -107,6 +110,7 @@ class Layout:
     rows: Rows
     runs: Runs
     file_size: Ints
+    file_position: Ints
     counts: tuple[int, ...]
 
 
@@ -134,6 +138,7 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan) -> Layout:
         spans.append(span)
     addresses = place(wishes, geometry)
     groups = tuple(workload.processes.values())
+    names = tuple(workload.processes)
     columns: list[list[Ints]] = []
     run_rows: list[list[tuple[int, ...]]] = []
     places = []
@@ -147,7 +152,12 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan) -> Layout:
         page = piece.page[piece.at(start_pos)]
         lowered = address % page != 0
         address -= address % page
-        places.append(Place(group_number, index, mapping.segment, mapping, address, end_pos - start_pos, lowered))
+        places.append(
+            Place(
+                group_number, names[group_number], index, mapping.segment, mapping, address, end_pos - start_pos,
+                total, lowered,
+            )
+        )  # fmt: skip
         first, last = piece.at(start_pos), piece.at(end_pos - 1)
         total += last - first + 1
         if total > MAX_ROWS:
@@ -196,6 +206,7 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan) -> Layout:
     cut_runs = np.array([run for part in run_rows for run in part], np.int64).reshape(-1, 10).T
     layout_runs = Runs(*(column.astype(bool) if at == 8 else column for at, column in enumerate(cut_runs)))
     sizes = [piece.rounded for piece in pieces.values()]
+    positions = [piece.pos for piece in pieces.values()]
     return Layout(
         geometry=geometry,
         plan=plan,
@@ -203,6 +214,7 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan) -> Layout:
         rows=rows,
         runs=layout_runs,
         file_size=np.concatenate(sizes) if sizes else _EMPTY,
+        file_position=np.concatenate(positions) if positions else _EMPTY,
         counts=tuple(group.count for group in groups),
     )
 

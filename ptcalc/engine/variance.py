@@ -1,0 +1,231 @@
+"""Tables that a draw leaves uncertain: their expectation, and the variance of their sum with all covariances.
+
+Two tables A and B are both empty with probability prod_d h_d(|A u B|) over the draws d, where h_d is that of
+`occupancy`; so Cov = that less the product of their own probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptcalc.engine.covers import Covers, Touched
+from ptcalc.engine.occupancy import log_empty
+from ptcalc.engine.union import Atoms
+
+if TYPE_CHECKING:
+    from ptcalc.engine.footprint import LevelCovers
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+# Above this many kinds of tables the joint probability is expanded to first order (exact for large draws).
+_PAIRWISE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """A rows of alike tables (see `union.Atoms`), with P (atom, run) pairs.
+
+    ``log``: log of the probability that the pair's run leaves such a table empty, for one process; ``blocks``: what
+    the run touches takes the table away; ``shared``: every process of the run's group makes the draw.
+    """
+
+    span: int
+    scope: Ints
+    family: Ints
+    start: Ints
+    count: Ints
+    width: Ints
+    weight: Floats
+    pair_atom: Ints
+    pair_run: Ints
+    log: Floats
+    held: Ints
+    blocks: Flags
+    shared: Flags
+
+    @classmethod
+    def empty(cls, span: int) -> Self:
+        """Return no rows at all."""
+        ints, floats, flags = np.zeros(0, np.int64), np.zeros(0), np.zeros(0, bool)
+        return cls(span, ints, ints, ints, ints, ints, floats, ints, ints, floats, ints, flags, flags)
+
+    @classmethod
+    def of(cls, atoms: Atoms, covers: Covers, keep: Flags, level: LevelCovers, groups: int) -> Self:
+        """Return the atoms that `keep` picks; scopes from `groups` on are shared."""
+        scope = atoms.scope[keep]
+        number = np.cumsum(keep) - 1
+        pairs = keep[atoms.pair_atom]
+        cover = atoms.pair_cover[pairs]
+        return cls(
+            span=level.span,
+            scope=scope,
+            family=level.family[scope],
+            start=atoms.lo[keep] * level.span + level.origin[scope],
+            count=atoms.count[keep],
+            width=atoms.hi[keep] - atoms.lo[keep],
+            weight=np.ones(len(scope)),
+            pair_atom=number[atoms.pair_atom[pairs]],
+            pair_run=covers.run[cover],
+            log=covers.log_empty[cover],
+            held=covers.held[cover],
+            blocks=covers.blocks[cover],
+            shared=(atoms.scope[atoms.pair_atom[pairs]] >= groups) | covers.blocks[cover],
+        )
+
+    def only(self, keep: Flags) -> Self:
+        """Return the rows that `keep` picks."""
+        if keep.all():
+            return self
+        pairs = keep[self.pair_atom]
+        number = np.cumsum(keep) - 1
+        return type(self)(
+            self.span, self.scope[keep], self.family[keep], self.start[keep], self.count[keep], self.width[keep],
+            self.weight[keep], number[self.pair_atom[pairs]], self.pair_run[pairs], self.log[pairs],
+            self.held[pairs], self.blocks[pairs], self.shared[pairs],
+        )  # fmt: skip
+
+    def weighted(self, weight: int) -> Self:
+        """Return the rows with each table worth `weight`."""
+        return type(self)(
+            self.span, self.scope, self.family, self.start, self.count, self.width, np.full(len(self.scope), float(weight)),
+            self.pair_atom, self.pair_run, self.log, self.held, self.blocks, self.shared,
+        )  # fmt: skip
+
+    def times(self, touched: Touched, counts: Floats) -> Floats:
+        """Return how often each pair's draw is made: by every process that shares the table and draws anew."""
+        many = self.shared & touched.each[self.pair_run]
+        return np.where(many, counts[touched.group[self.pair_run]], 1.0)
+
+    def logs(self, touched: Touched, counts: Floats) -> tuple[Floats, Floats]:
+        """Return (log of P(no process touches the table), log of P(nothing takes it away)), shape (A,)."""
+        value = self.log * self.times(touched, counts)
+        many = len(self.scope)
+        return (
+            np.bincount(self.pair_atom[~self.blocks], value[~self.blocks], many),
+            np.bincount(self.pair_atom[self.blocks], value[self.blocks], many),
+        )
+
+    def expected(self, touched: Touched, counts: Floats) -> Floats:
+        """Return the expected number of tables in each row, shape (A,)."""
+        empty, kept = self.logs(touched, counts)
+        return np.asarray(self.count * -np.expm1(empty) * np.exp(kept))
+
+
+def variance(parts: Sequence[Uncertain], touched: Touched, counts: Floats) -> float:
+    """Return the variance of the weighted number of tables over all levels (`parts`), bytes squared.
+
+    Rows that something may take away are taken as if it were certain (the expectation has it in full).
+    """
+    parts = [part for part in parts if len(part.count) and part.weight[0] > 0]
+    if not parts:
+        return 0.0
+    empties = [part.logs(touched, counts)[0] for part in parts]
+    total = 0.0
+    runs = np.unique(np.concatenate([part.pair_run for part in parts]))
+    domains, domain = np.unique(touched.domain[runs], return_inverse=True)
+    # One draw may have several runs (pieces of a mapping); any of them has its numbers.
+    sample = np.empty(len(domains), np.int64)
+    sample[domain] = runs
+    held, times = _held(parts, touched, counts, domains)
+    empty = np.concatenate(empties)
+    count = np.concatenate([part.count for part in parts]).astype(float)
+    weight = np.concatenate([part.weight for part in parts])
+    size = count * weight
+    slots, drawn = touched.slots[sample], touched.drawn[sample]
+    random = drawn > 0
+    held, slots, drawn, times = held[:, random], slots[random], drawn[random], times[random]
+    if len(size) <= _PAIRWISE:
+        joint = _joint(held, held, slots, drawn, times)
+        both = np.exp(empty[:, None] + empty[None, :])
+        pair = both * np.expm1(joint)
+        total += float(size @ pair @ size)
+        own = np.diag(pair)
+    else:
+        kappa = times * drawn / (slots.astype(float) * np.maximum(slots - drawn, 1))
+        total -= float((kappa * (size * np.exp(empty) @ held) ** 2).sum())
+        own = -np.exp(2 * empty) * (held.astype(float) ** 2 @ kappa)
+    ties = _ties(parts, touched)
+    total += float((count * weight**2 * ties * (np.exp(empty) * -np.expm1(empty) - own)).sum())
+    bounds = np.cumsum([0] + [len(part.count) for part in parts])
+    for low in range(len(parts)):
+        for high in range(low + 1, len(parts)):
+            rows_low, rows_high = slice(bounds[low], bounds[low + 1]), slice(bounds[high], bounds[high + 1])
+            total += 2 * _nested(
+                parts[low], parts[high], empty[rows_low], empty[rows_high], held[rows_low], held[rows_high],
+                slots, drawn, times, ties[rows_high],
+            )  # fmt: skip
+    return max(total, 0.0)
+
+
+def _held(
+    parts: Sequence[Uncertain], touched: Touched, counts: Floats, domains: Ints
+) -> tuple[Ints, Floats]:
+    """Return the slots of every draw in a table of every row, shape (A, D), and how often each draw is made, (D,)."""
+    held = np.zeros((sum(len(part.count) for part in parts), len(domains)), np.int64)
+    times = np.ones(len(domains))
+    base = 0
+    for part in parts:
+        number = np.searchsorted(domains, touched.domain[part.pair_run])
+        np.maximum.at(held, (base + part.pair_atom, number), np.where(part.blocks, 0, part.held))
+        times[number] = part.times(touched, counts)
+        base += len(part.count)
+    return held, times
+
+
+def _joint(left: Ints, right: Ints, slots: Ints, drawn: Ints, times: Floats) -> Floats:
+    """Return log(P(both empty) / P(empty) P(empty)) for disjoint tables of two sets of rows, shape (A, B)."""
+    total = np.zeros((len(left), len(right)))
+    for at in range(len(slots)):
+        n, k = slots[at], drawn[at]
+        a, first = np.unique(left[:, at], return_inverse=True)
+        b, second = np.unique(right[:, at], return_inverse=True)
+        together = log_empty(n, k, a[:, None] + b[None, :])
+        apart = log_empty(n, k, a)[:, None] + log_empty(n, k, b)[None, :]
+        with np.errstate(invalid="ignore"):
+            delta = np.where(np.isneginf(apart), 0.0, together - apart)
+        total += times[at] * delta[first][:, second]
+    return total
+
+
+def _ties(parts: Sequence[Uncertain], touched: Touched) -> Floats:
+    """Return how many tables of a row one slot fills at once, shape (A,)."""
+    out = []
+    for part in parts:
+        ties = np.ones(len(part.count))
+        slot = np.where(touched.drawn[part.pair_run] > 0, touched.step[part.pair_run], 0)
+        np.maximum.at(ties, part.pair_atom, slot / part.span)
+        out.append(np.minimum(ties, np.maximum(part.count, 1)))
+    return np.concatenate(out)
+
+
+def _nested(
+    low: Uncertain, high: Uncertain, empty_low: Floats, empty_high: Floats, held_low: Ints, held_high: Ints,
+    slots: Ints, drawn: Ints, times: Floats, ties: Floats,
+) -> float:  # fmt: skip
+    """Return what the covariance of tables inside a table of a higher level adds to that of disjoint ones."""
+    total = 0.0
+    low_end = low.start + low.width * low.span
+    high_end = high.start + high.width * high.span
+    for at in range(len(high.count)):
+        inside = np.minimum(low_end, high_end[at]) - np.maximum(low.start, high.start[at])
+        near = np.flatnonzero(
+            (inside > 0) & (low.family == high.family[at]) & ((low.start - high.start[at]) % low.span == 0)
+        )
+        if len(near) == 0:
+            continue
+        share = low.count[near] / low.width[near] * (high.count[at] / high.width[at])
+        pairs = inside[near] / low.span * share
+        # A slot larger than the upper table ties tables to neighbours of their parent as well.
+        pairs = np.minimum(pairs * ties[at], low.count[near].astype(float) * high.count[at])
+        both = np.exp(empty_low[near] + empty_high[at])
+        apart = both * np.expm1(_joint(held_low[near], held_high[at : at + 1], slots, drawn, times)[:, 0])
+        nested = np.exp(empty_high[at]) - both
+        total += float((pairs * low.weight[near] * high.weight[at] * (nested - apart)).sum())
+    return total

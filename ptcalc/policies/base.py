@@ -1,0 +1,107 @@
+"""What every policy answers, and the workload as all of them see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+from ptcalc.arch import Geometry
+from ptcalc.arch.kernels import Counters
+from ptcalc.engine.footprint import Footprint
+from ptcalc.layout.plan import Plan, as_written
+from ptcalc.layout.rows import Layout, Place, lay_out
+from ptcalc.policies.view import SharingRule, View
+from ptcalc.result import Availability, Reason
+from ptcalc.workload.model import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An open choice of a policy: its default, the values it takes, and what it decides (kernel-facts 6.2)."""
+
+    name: str
+    default: str
+    accepted: tuple[str, ...]  # empty: a size in bytes
+    meaning: str
+
+
+@dataclass
+class Context:
+    """A workload on its architecture, with what several policies need computed once."""
+
+    workload: Workload
+    geometry: Geometry
+    counters: Counters
+    parameters: MappingOf[str, str] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Processes of each group, as written."""
+        return tuple(group.count for group in self.workload.processes.values())
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The segments as written."""
+        return as_written(self.workload, self.geometry)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The mappings as written."""
+        return lay_out(self.workload, self.geometry, self.plan)
+
+    @cached_property
+    def _private_as_written(self) -> Footprint:
+        return View.of(self.layout).footprint()
+
+    def lay_out(self, plan: Plan) -> Layout:
+        """Return the layout under a plan; the one as written is computed once."""
+        if plan.segments == self.plan.segments:
+            return self.layout
+        return lay_out(self.workload, self.geometry, plan)
+
+    def private_footprint(self, layout: Layout) -> Footprint:
+        """Return the footprint of a layout with nothing shared; the one as written is computed once."""
+        return self._private_as_written if layout is self.layout else View.of(layout).footprint()
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One answer to "who owns the page tables?".
+
+    A policy says which pages the segments get (`plan`), how it sees the mappings (`view`), which tables may be one
+    (`sharing`) and, for each mapping, the first rule that keeps it from sharing (`reasons`).
+    """
+
+    name: str
+    title: str
+    availability: Availability
+    choices: ClassVar[tuple[Choice, ...]] = ()
+    vmpte_defined: ClassVar[bool] = True
+
+    def plan(self, context: Context) -> tuple[Plan, tuple[str, ...]]:
+        """Return the segments under this policy and what would have to change in the workload for it."""
+        return context.plan, ()
+
+    def view(self, layout: Layout, context: Context) -> View:
+        """Return the mappings as this policy sees them."""
+        return View.of(layout)
+
+    def sharing(self, view: View, context: Context) -> SharingRule | None:
+        """Return the rule that says which tables may be one; None: none."""
+        return None
+
+    def reasons(self, place: Place, view: View, row: int, context: Context) -> tuple[Reason, ...]:
+        """Return why (a part of) the mapping whose first row is `row` is not shared, the first rule first."""
+        return ()
+
+    def choice(self, name: str, context: Context) -> str:
+        """Return the value in force of an open choice."""
+        for choice in self.choices:
+            if choice.name == name:
+                return context.parameters.get(f"{self.name}.{name}", choice.default)
+        raise KeyError(name)
+
+
+AS_OF = "2026-11"

@@ -1,0 +1,51 @@
+"""`hugetlb-2M`, `hugetlb-1G`, ...: what if every shareable segment were in hugetlb pages of that size?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ptcalc.arch import Geometry
+from ptcalc.layout.plan import Plan, moved_to_hugetlb
+from ptcalc.layout.rows import Layout
+from ptcalc.policies.base import AS_OF, Context
+from ptcalc.policies.today import Today
+from ptcalc.result import Availability
+
+
+@dataclass(frozen=True)
+class Hugetlb(Today):
+    """Shmem segments that are mapped shared, and hugetlb of another size, moved to pages of `page` bytes."""
+
+    page: int = 0
+    page_name: str = ""
+
+    def plan(self, context: Context) -> tuple[Plan, tuple[str, ...]]:
+        """Move the segments; the pool becomes what they need."""
+        plan, moved = moved_to_hugetlb(context.plan, context.workload, self.page)
+        if not moved:
+            return plan, ()
+        changes = [f"back {name} with {self.page_name} hugetlb pages" for name in moved]
+        return plan, tuple(changes + self._lowered(context.lay_out(plan)))
+
+    def _lowered(self, layout: Layout) -> list[str]:
+        return [
+            f"lower the address of {place.segment} in {place.group_name} to {place.address:#x}, a multiple of {self.page_name}"
+            for place in layout.places
+            if place.lowered
+        ]
+
+
+def hugetlb_policies(geometry: Geometry) -> tuple[Hugetlb, ...]:
+    """Return one policy for each hugetlb size of the architecture, the smallest first."""
+    return tuple(
+        Hugetlb(
+            name=f"hugetlb-{geometry.huge_page_name(size)}",
+            title=f"segments on {geometry.huge_page_name(size)} hugetlb pages",
+            availability=Availability(
+                "mainline", "2.6.20" if size == geometry.pmd_size else "2.6.27", "mm/hugetlb.c", AS_OF
+            ),
+            page=size,
+            page_name=geometry.huge_page_name(size),
+        )
+        for size in sorted(geometry.huge_pages)
+    )

@@ -1,0 +1,152 @@
+"""`map-shared-pt`: PTE tables shared in PMD-sized units, one protection for all.
+
+The series "Add support for sharing page tables across processes (Previously mshare)" by K. Aziz: RFC 2022-12-06,
+RFC v2 <cover.1682453344...> of 2023-04-26; not merged.  hugetlb keeps its own rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptcalc.layout.rows import PROTECTIONS, Layout, Place
+from ptcalc.layout.vmas import merge
+from ptcalc.policies.base import AS_OF, Choice, Context, Policy
+from ptcalc.policies.hugetlb_sharing import hugetlb_pmd_sharing, hugetlb_reasons
+from ptcalc.policies.view import HUGETLB, PRIVATE, Sharing, SharingRule, View
+from ptcalc.result import Availability, Reason
+
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+class MapSharedPt(Policy):
+    """A file keeps one host mm: the mappings of one address and one protection use its PTE tables."""
+
+    vmpte_defined: ClassVar[bool] = False
+    choices: ClassVar[tuple[Choice, ...]] = (
+        Choice("vmpte", "each", ("each",), "6.2-g: each sharer counts shared tables (as public prototypes do)"),
+    )
+
+    def view(self, layout: Layout, context: Context) -> View:
+        """Keep VMAs with the MAP_SHARED_PT flag apart from those without."""
+        view = View.of(layout)
+        return replace(view, vmas=merge(view.rows, apart=_eligible(view)))
+
+    def sharing(self, view: View, context: Context) -> SharingRule:
+        """Share the PTE tables of one class (address, protection) of each file: the one that saves most."""
+        chosen = _chosen(view, context.counts)[view.vmas.row]
+
+        def rule(view: View, level: str) -> Sharing | None:
+            if level != "pte":
+                return hugetlb_pmd_sharing(view, level)
+            return Sharing(chosen, (view.attribute("file"), view.delta()))
+
+        return rule
+
+    def reasons(self, place: Place, view: View, row: int, context: Context) -> tuple[Reason, ...]:
+        """Name the first rule of the series that fails."""
+        rows, mapping = view.rows, place.mapping
+        if rows.backing[row] == HUGETLB:
+            return hugetlb_reasons(place, view, row, context.counts[place.group])
+        if not rows.shared[row]:
+            return (Reason("map-private", "mapped private: the flag goes with MAP_SHARED mappings of files only"),)
+        if not rows.allow[row]:
+            return (Reason("never", "page_table_sharing: never", "allow it"),)
+        unit = view.geometry.huge_page_name(view.geometry.pmd_size)
+        if rows.alignment[row]:
+            return (Reason("address", "needs the same address in every process", "fix the address (placement: same)"),)
+        if rows.start[row] % view.geometry.pmd_size or rows.end[row] % view.geometry.pmd_size:
+            text = f"address and size must be multiples of {unit}"
+            return (Reason("misaligned", text, f"move it to a {unit} boundary and round its size"),)
+        if mapping.protection == "none":
+            return (Reason("protection", "protection none maps nothing"),)
+        if mapping.softdirty or mapping.userfaultfd != "none":
+            kept = "soft-dirty tracking" if mapping.softdirty else "userfaultfd"
+            return (Reason("per-process-state", f"{kept} keeps state of its own in the tables"),)
+        if not _chosen(view, context.counts)[row]:
+            return (Reason("other-class", "another address or protection of this file saves more, and only one is shared"),)
+        return ()
+
+
+def _eligible(view: View) -> Flags:
+    rows, unit = view.rows, view.geometry.pmd_size
+    return np.asarray(
+        rows.shared
+        & rows.allow
+        & (rows.backing != HUGETLB)
+        & (rows.backing != PRIVATE)
+        & (rows.alignment == 0)
+        & (rows.start % unit == 0)
+        & (rows.end % unit == 0)
+        & (rows.protection != PROTECTIONS.index("none"))
+        & ~rows.softdirty
+        & (rows.uffd == 0)
+    )
+
+
+def _chosen(view: View, counts: tuple[int, ...]) -> Flags:
+    """Return the rows of the class that saves most for each file, shape (R,)."""
+    rows = view.rows
+    eligible = _eligible(view)
+    picked = np.flatnonzero(eligible)
+    if len(picked) == 0:
+        return eligible
+    delta = rows.start - rows.file_offset
+    keys = np.stack([rows.file[picked], delta[picked], rows.protection[picked]], axis=1)
+    classes, number = np.unique(keys, axis=0, return_inverse=True)
+    number = number.reshape(-1)
+    if len(classes) == len(np.unique(classes[:, 0])):
+        return eligible
+    # What each class saves: the private PTE tables of all its processes less the shared ones.
+    many = view.groups
+    owner, owners = np.full(len(eligible), -1, np.int64), np.zeros(0, np.int64)
+    pairs, owner[picked] = np.unique(number * many + rows.group[picked], return_inverse=True)
+    owners = pairs // many
+    per_process = _tables(view, owner, len(pairs), counts, shared=False)
+    total = np.zeros(len(classes))
+    np.add.at(total, owners, per_process * np.array([counts[int(pair % many)] for pair in pairs], float))
+    union = np.full(len(eligible), -1, np.int64)
+    union[picked] = number
+    saving = total - _tables(view, union, len(classes), counts, shared=True)
+    best = np.zeros(len(classes), bool)
+    order = np.lexsort((np.arange(len(classes)), -saving, classes[:, 0]))
+    first = np.ones(len(order), bool)
+    first[1:] = classes[order[1:], 0] != classes[order[:-1], 0]
+    best[order[first]] = True
+    out = eligible.copy()
+    out[picked] = best[number]
+    return out
+
+
+def _tables(view: View, owner: Ints, owners: int, counts: tuple[int, ...], *, shared: bool) -> NDArray[np.float64]:
+    """Return the PTE tables of each owner (rows with owner -1 left out): of one process, or of all that share them."""
+    kept = owner[view.run_row] >= 0
+    base = view.groups if shared else 0
+    run_owner = owner[view.run_row[kept]]
+    touched = view.touched.take(kept)
+    if not shared:
+        # Each owner stands for one process.
+        touched = replace(touched, group=run_owner)
+    part = replace(
+        view,
+        groups=view.groups if shared else owners,
+        touched=touched,
+        run_row=view.run_row[kept],
+        home=np.where(owner >= 0, owner + base, 0),
+        homes=owners + base,
+    )
+    weights = counts if shared else (1,) * owners
+    return part.footprint().by_scope(0, weights)[base:]
+
+
+MAP_SHARED_PT = MapSharedPt(
+    name="map-shared-pt",
+    title="MAP_SHARED_PT, PTE tables in PMD-sized units",
+    availability=Availability(
+        "patches", "RFC v2 of 2023-04-26 (a vendor tree has a variant)", "<cover.1682453344.git.khalid.aziz@oracle.com>", AS_OF
+    ),
+)

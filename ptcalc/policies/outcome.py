@@ -1,0 +1,239 @@
+"""What a policy makes of a workload, before the ledger: page tables, VmPTE, memory of the segments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptcalc.engine.footprint import Footprint, Tally
+from ptcalc.layout.plan import ShortPool
+from ptcalc.layout.rows import Layout
+from ptcalc.policies.base import Context, Policy
+from ptcalc.policies.residency import SegmentMemory, segments
+from ptcalc.policies.view import SharingRule, View
+from ptcalc.result import (
+    Availability,
+    Bound,
+    LevelArithmetic,
+    LevelTables,
+    MappingShare,
+    PageTables,
+    ProcessTables,
+)
+from ptcalc.workload.model import Workload
+
+Ints = NDArray[np.int64]
+
+
+@dataclass
+class Outcome:
+    """One policy over one workload; every figure is a function of the process counts, in the order of the groups."""
+
+    policy: Policy
+    context: Context
+    layout: Layout
+    view: View
+    rule: SharingRule | None
+    footprint: Footprint
+    private: Footprint  # the same with no table shared, less what lives in a host mm
+    applies_changes: tuple[str, ...]
+    short_pools: tuple[ShortPool, ...]
+    bounds: tuple[Bound, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of the policy."""
+        return self.policy.name
+
+    @property
+    def title(self) -> str:
+        """What the policy is, in a few words."""
+        return self.policy.title
+
+    @property
+    def availability(self) -> Availability:
+        """Which kernels have it."""
+        return self.policy.availability
+
+    @property
+    def applies(self) -> str | tuple[str, ...]:
+        """``as_written``, or what would have to change in the workload."""
+        return self.applies_changes or "as_written"
+
+    @property
+    def workload(self) -> Workload:
+        """The workload as written."""
+        return self.context.workload
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Processes of each group, as written."""
+        return self.context.counts
+
+    def page_tables(self, counts: Sequence[int]) -> PageTables:
+        """Return all tables of all processes, and what PageTables in /proc/meminfo shows of them."""
+        counted = self.context.counters.page_tables
+        levels, shown, used, weights = [], 0, 0, []
+        for level, tally in zip(self.context.geometry.levels, self.footprint.tally(counts), strict=False):
+            tables = _rounded(tally, counts)
+            size = tables * level.table_bytes
+            used += size
+            is_counted = level.name in counted
+            shown += size if is_counted else 0
+            weights.append(level.table_bytes if is_counted else 0)
+            if tables:
+                levels.append(LevelTables(level.name, tables, size))
+        exact = self.footprint.is_exact(counts)
+        sd = None if exact else round(self.footprint.variance_total(counts, weights) ** 0.5)
+        return PageTables(shown, used, exact, sd, tuple(levels))
+
+    def page_tables_used(self, counts: Sequence[int]) -> int:
+        """Return `used_bytes` of `page_tables` alone."""
+        tallies = self.footprint.tally(counts)
+        return sum(
+            _rounded(tally, counts) * level.table_bytes
+            for level, tally in zip(self.context.geometry.levels, tallies, strict=False)
+        )
+
+    def processes(self) -> tuple[ProcessTables, ...]:
+        """Return VmPTE of one process of each group."""
+        counts = self.counts
+        counted = self.context.counters.vmpte
+        weights = [
+            level.counted_bytes if level.name in counted else 0 for level in self.context.geometry.levels[:-1]
+        ]
+        private = self.private.tally(counts)
+        own = self.footprint.tally(counts)
+        out = []
+        for number, (name, group) in enumerate(self.workload.processes.items()):
+            levels, vmpte, marginal = [], 0, 0
+            for level, tally, mine, weight in zip(self.context.geometry.levels, private, own, weights, strict=False):
+                tables = tally.private_exact[number] + round(tally.private_expected[number])
+                marginal += level.table_bytes * (mine.private_exact[number] + round(mine.private_expected[number]))
+                vmpte += tables * weight
+                if tables:
+                    levels.append(LevelTables(level.name, tables, tables * level.table_bytes))
+            exact = self.private.is_exact(counts, number)
+            sd = None if exact else round(self.private.variance_private(counts, number, weights) ** 0.5)
+            defined = self.policy.vmpte_defined or vmpte == marginal
+            out.append(ProcessTables(name, group.count, vmpte, exact, sd, tuple(levels), marginal, defined))
+        return tuple(out)
+
+    def segments(self, counts: Sequence[int]) -> tuple[SegmentMemory, ...]:
+        """Return what each segment keeps in memory."""
+        return segments(self.layout, self.context, counts)
+
+    def pool_need(self, counts: Sequence[int]) -> dict[int, int]:
+        """Return the bytes of hugetlb pages needed, by page size."""
+        need: dict[int, int] = {}
+        for segment in self.layout.plan.segments.values():
+            for page, size in segment.huge_bytes().items():
+                need[page] = need.get(page, 0) + size
+        for memory in self.segments(counts):
+            if memory.huge_copies and memory.copies_bytes:
+                page = self.layout.plan.segments[memory.name].page
+                need[page] = need.get(page, 0) + memory.copies_bytes
+        return need
+
+    @property
+    def host_mm_bytes(self) -> int:
+        """Root tables of the host mms of mshare regions."""
+        geometry = self.context.geometry
+        regions = len(np.unique(self.view.home[self.view.home >= self.view.groups]))
+        roots = [level.table_bytes for level in geometry.levels if level.name in ("pgd", *geometry.free_tables_below)]
+        return regions * sum(roots)
+
+    @property
+    def choices(self) -> tuple[tuple[str, str, str], ...]:
+        """Open choices of the policy: name, value in force, meaning."""
+        return tuple(
+            (choice.name, self.policy.choice(choice.name, self.context), choice.meaning)
+            for choice in self.policy.choices
+        )
+
+    @cached_property
+    def mappings(self) -> tuple[MappingShare, ...]:
+        """Return, for every mapping, how much of it is shared and the first rule that keeps it from more."""
+        places = self.layout.places
+        many = len(places)
+        if not many:
+            return ()
+        geometry = self.context.geometry
+        alone = replace(
+            self.view,
+            groups=many,
+            touched=replace(self.view.touched, group=self.view.rows.mapping[self.view.run_row]),
+            home=self.view.rows.mapping,
+            homes=many,
+        )
+        member = self.view.home >= self.view.groups
+        once = (1,) * many
+        total = alone.footprint().tally(once)
+        rest = total if self.rule is None else alone.footprint(self.rule).tally(once)
+        leaf = self.view.leaf_table()
+        out = []
+        for number, place in enumerate(places):
+            levels = []
+            for at, level in enumerate(geometry.levels[:-1]):
+                if at < leaf[place.row]:
+                    continue
+                tables = _number(total[at], number)
+                private = 0 if member[place.row] else _number(rest[at], number)
+                start = int(self.view.rows.start[place.row])
+                first, last = start // level.span, (start + place.length - 1) // level.span
+                levels.append(
+                    LevelArithmetic(
+                        level.name, level.span, level.table_bytes, first, last, tables, tables - private,
+                        _method(tables, last - first + 1),
+                    )
+                )  # fmt: skip
+            out.append(
+                MappingShare(
+                    group=place.group_name,
+                    index=place.index,
+                    segment=place.segment,
+                    address=place.address,
+                    length=place.length,
+                    address_stated=place.mapping.address is not None,
+                    levels=tuple(levels),
+                    reasons=self.policy.reasons(place, self.view, place.row, self.context),
+                    path=("processes", place.group_name, "mappings", place.index),
+                )
+            )
+        return tuple(out)
+
+
+def _rounded(tally: Tally, counts: Sequence[int]) -> int:
+    exact, expected = tally.total(counts)
+    return exact + round(expected)
+
+
+def _number(tally: Tally, scope: int) -> int | float:
+    expected = tally.private_expected[scope]
+    return tally.private_exact[scope] + expected if expected else tally.private_exact[scope]
+
+
+def _method(tables: int | float, spanned: int) -> str:
+    if isinstance(tables, float):
+        return f"expectation: a draw reaches {tables:.6g} of {spanned}"
+    if tables == spanned:
+        return "last - first + 1"
+    return f"touched: {tables} of {spanned}"
+
+
+def evaluate_policy(policy: Policy, context: Context) -> Outcome:
+    """Evaluate one policy."""
+    plan, changes = policy.plan(context)
+    layout = context.lay_out(plan)
+    view = policy.view(layout, context)
+    rule = policy.sharing(view, context)
+    private = context.private_footprint(layout) if (view.home < view.groups).all() else view.footprint()
+    footprint = private if rule is None else view.footprint(rule)
+    return Outcome(policy, context, layout, view, rule, footprint, private, changes, plan.short_pools)
+
+
+__all__ = ["Outcome", "SegmentMemory", "ShortPool", "evaluate_policy"]

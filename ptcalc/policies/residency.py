@@ -1,0 +1,181 @@
+"""What the segments keep in memory: shared copies once, private copies once per process (contract section 4, Memory)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptcalc.engine.covers import Covers, Touched, covers
+from ptcalc.engine.footprint import Footprint, LevelCovers
+from ptcalc.layout.plan import SegmentPlan, round_up
+from ptcalc.layout.rows import MADVISE, THP, Layout
+from ptcalc.policies.view import PRIVATE, View
+
+if TYPE_CHECKING:
+    from ptcalc.policies.base import Context
+
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentMemory:
+    """Memory of one segment, bytes: the shared copy once, and the private copies of all processes together.
+
+    ``index_small_pages`` and ``index_huge_pages``: entries of the page-cache index for the resident shmem copy.
+    """
+
+    name: str
+    backing: str
+    resident_bytes: int
+    copies_bytes: int
+    huge_copies: bool
+    index_small_pages: int
+    index_huge_pages: int
+    locked: bool
+
+
+def segments(layout: Layout, context: Context, counts: Sequence[int]) -> tuple[SegmentMemory, ...]:
+    """Return the memory of each segment where group g has counts[g] processes."""
+    workload, geometry = context.workload, context.geometry
+    copies = _copies(layout, counts)
+    out = []
+    for number, (name, plan) in enumerate(layout.plan.segments.items()):
+        segment = workload.segments[name]
+        resident = segment.resident or ("touched" if plan.backing in ("file", "private") else "all")
+        huge_leaf = plan.thp in ("always", "within_size") and plan.backing != "hugetlb"
+        leaf = geometry.thp_size if huge_leaf else plan.page
+        shared = 0
+        private = copies[number] if plan.backing != "private" or resident == "touched" else 0
+        if plan.backing == "private":
+            if resident != "touched":
+                each = plan.size if resident == "all" else int(resident)
+                private = round_up(each, leaf) * _mappers(layout, counts, number)
+        elif resident == "all":
+            shared = _whole(plan, geometry.thp_size if plan.thp == "always" else 0)
+        elif resident == "touched":
+            shared = _touched(layout, counts, number, leaf)
+        else:
+            shared = min(round_up(int(resident), leaf), _whole(plan, 0))
+        small_bytes = sum(part.hi - part.lo for part in plan.parts if part.backing == "shmem")
+        cached = min(shared, round_up(small_bytes, leaf)) if small_bytes else 0
+        out.append(
+            SegmentMemory(
+                name=name,
+                backing=plan.backing,
+                resident_bytes=shared,
+                copies_bytes=private,
+                huge_copies=plan.backing == "hugetlb",
+                index_small_pages=0 if huge_leaf else cached // geometry.base_page,
+                index_huge_pages=cached // geometry.thp_size if huge_leaf else 0,
+                locked=segment.locked,
+            )
+        )
+    return tuple(out)
+
+
+def _whole(plan: SegmentPlan, huge: int) -> int:
+    """Bytes of a whole segment, each piece rounded up to its page (`huge`: to a transparent huge page)."""
+    return sum(
+        round_up(hi - lo, huge if huge and part.backing != "hugetlb" else part.page) for lo, hi, part in plan.pieces()
+    )
+
+
+def _mappers(layout: Layout, counts: Sequence[int], segment: int) -> int:
+    groups = np.unique(layout.rows.group[layout.rows.segment == segment])
+    return sum(counts[int(group)] for group in groups)
+
+
+def _touched(layout: Layout, counts: Sequence[int], segment: int, leaf: int) -> int:
+    """Bytes of the segment that any process touches, in leaves of that size."""
+    view = View.of(layout)
+    chosen = np.flatnonzero(layout.rows.segment[view.run_row] == segment)
+    rows = view.run_row[chosen]
+    to_file = (layout.rows.file_offset - layout.rows.start)[rows] + layout.file_position[layout.rows.file[rows]]
+    pages = _pages(view, chosen, to_file, np.full(len(chosen), view.groups, np.int64), leaf)
+    return int(round(float(pages.by_scope(0, counts)[view.groups :].sum()))) * leaf
+
+
+def _copies(layout: Layout, counts: Sequence[int]) -> list[int]:
+    """Bytes of private copies of each segment: written pages of private mappings, one for each process."""
+    rows, out = layout.rows, [0] * len(layout.plan.segments)
+    view = View.of(layout)
+    written = (~rows.shared & rows.write)[view.run_row]
+    if not written.any():
+        return out
+    many = len(out)
+    # A huge page for each touched chunk of anonymous memory that is advised and wholly inside its VMA.
+    advised = (
+        (rows.backing == PRIVATE)
+        & (rows.madvise != MADVISE.index("nohugepage"))
+        & (
+            np.isin(rows.thp, (THP.index("always"), THP.index("within_size")))
+            | ((rows.thp == THP.index("advise")) & (rows.madvise == MADVISE.index("hugepage")))
+        )
+    )
+    for leaf in np.unique(rows.page[view.run_row[written]]):
+        chosen = np.flatnonzero(written & (rows.page[view.run_row] == leaf))
+        pair = rows.group[view.run_row[chosen]] * many + rows.segment[view.run_row[chosen]]
+        pairs, owner = np.unique(pair, return_inverse=True)
+        huge = advised[view.run_row[chosen]]
+        size = int(leaf)
+        if int(leaf) == view.geometry.base_page and huge.any():
+            found = _chunked(view, chosen, owner.reshape(-1), huge, len(pairs))
+        else:
+            found = _owned(view, chosen, owner.reshape(-1), len(pairs), size)
+        for at, key in enumerate(pairs):
+            group, segment = divmod(int(key), many)
+            out[segment] += counts[group] * found[at]
+    return out
+
+
+def _owned(view: View, chosen: Ints, owner: Ints, owners: int, leaf: int) -> list[int]:
+    """Bytes that one process of each owner touches, in leaves of that size."""
+    touched = replace(view, touched=replace(view.touched.take(chosen), group=owner), groups=owners)
+    nothing = np.zeros(len(chosen), np.int64)
+    pages = _pages(touched, np.arange(len(chosen)), nothing, owner, leaf)
+    return [int(round(float(value))) * leaf for value in pages.by_scope(0, (1,) * owners)[:owners]]
+
+
+def _chunked(view: View, chosen: Ints, owner: Ints, huge: Flags, owners: int) -> list[int]:
+    """Bytes touched by one process of each owner where advised chunks inside a VMA are huge pages."""
+    thp, base = view.geometry.thp_size, view.geometry.base_page
+    vma = view.vmas.of_row[view.run_row[chosen]]
+    first, last = -(-view.vmas.start // thp), view.vmas.end // thp
+    touched = replace(view.touched.take(chosen), group=owner)
+    out = [0] * owners
+    for leaf, inside in ((thp, True), (base, False)):
+        found = covers(touched, leaf)
+        found = replace(found, scope=owner[found.run])
+        ratio = thp // leaf
+        lo, hi = first[vma[found.run]] * ratio, np.maximum(last, first)[vma[found.run]] * ratio
+        if inside:
+            parts = [found.clipped(lo, hi)]
+            parts = [part.take(huge[part.run]) for part in parts]
+        else:
+            low, high = np.full_like(lo, -(1 << 62)), np.full_like(hi, 1 << 62)
+            edge = np.where(huge[found.run], lo, high)
+            parts = [found.clipped(low, edge), found.clipped(np.where(huge[found.run], hi, high), high)]
+        joined = Covers.concatenate(parts)
+        axis = LevelCovers("page", leaf, joined, np.arange(owners), np.zeros(owners, np.int64))
+        values = Footprint([axis], touched, owners).by_scope(0, (1,) * owners)
+        out = [total + int(round(float(value))) * leaf for total, value in zip(out, values, strict=True)]
+    return out
+
+
+def _pages(view: View, chosen: Ints, shift: Ints, scope: Ints, leaf: int) -> Footprint:
+    """Return the footprint of one level whose "tables" are the leaves themselves."""
+    touched = view.touched.take(chosen)
+    moved: Touched = replace(touched, lo=touched.lo + shift, hi=touched.hi + shift, origin=touched.origin + shift)
+    found = covers(moved, leaf)
+    found = replace(found, scope=scope[found.run])
+    scopes = int(scope.max(initial=0)) + 1
+    axis = LevelCovers("page", leaf, found, np.arange(scopes), np.zeros(scopes, np.int64))
+    return Footprint([axis], moved, view.groups)
+
+
+__all__ = ["SegmentMemory", "segments"]

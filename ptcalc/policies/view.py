@@ -1,0 +1,231 @@
+"""A layout as the policies see it: VMAs, what they touch, and which chunks are transparent huge pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptcalc.arch import Geometry
+from ptcalc.engine.covers import RANDOM, STRIDE, Covers, Touched, covers
+from ptcalc.engine.footprint import Footprint, LevelCovers
+from ptcalc.layout.rows import BACKINGS, MADVISE, THP, Layout, Rows
+from ptcalc.layout.vmas import Vmas, merge
+
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+SHMEM, FILE, HUGETLB, PRIVATE = range(len(BACKINGS))
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Which whole tables inside each VMA may be one (shape (V,)): equal ``keys`` and equal phase of the address
+    against the file, which is what makes the entries of two mappings equal."""
+
+    may: Flags
+    keys: tuple[Ints, ...]
+
+
+SharingRule = Callable[["View", str], Sharing | None]
+
+
+@dataclass(frozen=True)
+class View:
+    """Rows, VMAs and touched runs; ``home`` (shape (R,)) is the scope in which a row's unshared tables live:
+    its group, or a scope of its own from ``groups`` on (tables that all who map them share, as in a host mm)."""
+
+    geometry: Geometry
+    groups: int
+    rows: Rows
+    vmas: Vmas
+    touched: Touched
+    run_row: Ints
+    home: Ints
+    homes: int
+    file_size: Ints
+
+    @classmethod
+    def of(cls, layout: Layout) -> View:
+        """Return the view of a layout in which every process has its own tables."""
+        runs = layout.runs
+        draws = runs.kind == RANDOM
+        touched = Touched(
+            kind=runs.kind,
+            lo=runs.lo,
+            hi=runs.hi,
+            step=runs.step,
+            origin=runs.origin,
+            slots=np.where(draws, runs.slots, 0),
+            drawn=np.where(draws, runs.drawn, 0),
+            each=~runs.same,
+            domain=runs.domain,
+            group=layout.rows.group[runs.row],
+        )
+        groups = len(layout.counts)
+        return cls(
+            geometry=layout.geometry,
+            groups=groups,
+            rows=layout.rows,
+            vmas=merge(layout.rows),
+            touched=touched,
+            run_row=runs.row,
+            home=layout.rows.group,
+            homes=groups,
+            file_size=layout.file_size,
+        )
+
+    def attribute(self, name: str) -> Ints:
+        """Return a column of the rows for each VMA, shape (V,)."""
+        column: Ints = getattr(self.rows, name)[self.vmas.row]
+        return column
+
+    def delta(self) -> Ints:
+        """Return the address of file offset 0 as each VMA maps it, shape (V,)."""
+        row = self.vmas.row
+        return np.asarray(self.rows.start[row] - self.rows.file_offset[row])
+
+    def leaf_table(self) -> Ints:
+        """Return the place (0 = pte) of the level whose table holds each row's leaves, shape (R,)."""
+        geometry = self.geometry
+        out = np.zeros(len(self.rows.page), np.int64)
+        huge = self.rows.backing == HUGETLB
+        for size, name in geometry.huge_pages.items():
+            out[huge & (self.rows.page == size)] = geometry.index[name]
+        return out
+
+    def footprint(self, sharing: SharingRule | None = None) -> Footprint:
+        """Count tables at every level below the root; `sharing` says which may be one."""
+        leaf = self.leaf_table()[self.run_row]
+        levels = []
+        for place, level in enumerate(self.geometry.levels[:-1]):
+            chosen = np.flatnonzero(leaf <= place)
+            rule = sharing(self, level.name) if sharing is not None else None
+            levels.append(self._level(place, level.name, level.span, chosen, rule))
+        return Footprint(levels, self.touched, self.groups)
+
+    def _level(self, place: int, name: str, span: int, chosen: Ints, rule: Sharing | None) -> LevelCovers:
+        found = covers(self.touched.take(chosen) if len(chosen) < len(self.run_row) else self.touched, span)
+        run = chosen[found.run]
+        found = Covers(
+            run, self.home[self.run_row[run]], found.lo, found.hi, found.log_empty, found.held, found.anchor,
+            found.stride, found.blocks,
+        )  # fmt: skip
+        free = self.geometry.free_tables_below.get(name)
+        if free is not None:
+            # Every process has the table of the low addresses anyway.
+            found = found.clipped(np.int64(free // span) + (free % span > 0), np.int64(1 << 62))  # type: ignore[arg-type]
+        family = np.arange(self.homes)
+        origin = np.zeros(self.homes, np.int64)
+        thp = self._thp() if place == 0 else None
+        if (rule is None or not rule.may.any()) and thp is None:
+            return LevelCovers(name, span, found, family, origin)
+        vma = self.vmas.of_row[self.run_row[found.run]]
+        # Only tables that lie wholly inside a VMA can be shared or be replaced by a huge page.
+        first = -(-self.vmas.start // span)
+        last = np.maximum(self.vmas.end // span, first)
+        parts = [found.clipped(np.int64(-(1 << 62)), first[vma]), found.clipped(last[vma], np.int64(1 << 62))]  # type: ignore[arg-type]
+        inside = found.clipped(first[vma], last[vma])
+        vma = self.vmas.of_row[self.run_row[inside.run]]
+        scope = self.home[self.vmas.row]
+        shift = np.zeros(len(scope), np.int64)
+        if rule is not None and rule.may.any():
+            delta = self.delta()
+            phase = delta % span
+            scope, family_of = scope.copy(), self.homes
+            families = _number(rule.keys, rule.may)
+            scopes = _number((*rule.keys, phase), rule.may)
+            shared = int(scopes.max()) + 1
+            scope[rule.may] = self.homes + scopes[rule.may]
+            shift[rule.may] = delta[rule.may] // span
+            more_family, more_origin = np.zeros(shared, np.int64), np.zeros(shared, np.int64)
+            more_family[scopes[rule.may]] = family_of + families[rule.may]
+            more_origin[scopes[rule.may]] = -phase[rule.may]
+            family, origin = np.concatenate([family, more_family]), np.concatenate([origin, more_origin])
+        if thp is not None:
+            inside = inside.take(~thp.huge[inside.run])
+            vma = self.vmas.of_row[self.run_row[inside.run]]
+        parts.append(inside.moved(scope[vma], shift[vma], span))
+        if thp is not None and thp.may_block.any():
+            parts.append(self._blocks(thp, scope, shift, first, last, span))
+        return LevelCovers(name, span, Covers.concatenate(parts), family, origin)
+
+    def _thp(self) -> Thp | None:
+        """Return which runs find huge pages in the chunks inside their VMA; None if no segment has any."""
+        rows = self.rows
+        switched = (rows.thp != THP.index("never")) & ((rows.backing == SHMEM) | (rows.backing == FILE))
+        if not switched.any():
+            return None
+        refused = rows.madvise == MADVISE.index("nohugepage")
+        asked = rows.madvise == MADVISE.index("hugepage")
+        advising = switched & ~refused & ((rows.thp != THP.index("advise")) | asked)
+        congruent = (rows.start - rows.file_offset) % self.geometry.thp_size == 0
+        # A write to a private mapping copies a base page, so that its chunk is mapped by a PTE table
+        # (mm/memory.c:do_cow_fault, wp_page_copy).
+        may = switched & congruent & ~refused & (rows.shared | ~rows.write)
+        return Thp(
+            huge=(may & advising)[self.run_row],
+            may_block=may & ~advising,
+            advising=advising[self.run_row],
+        )
+
+    def _blocks(self, thp: Thp, scope: Ints, shift: Ints, first: Ints, last: Ints, span: int) -> Covers:
+        """Return where advising processes make chunks huge under the VMAs of those that do not advise."""
+        rows, vmas = self.rows, self.vmas
+        # In the coordinates of the file, whatever the address at which the adviser maps it.
+        shifted = (rows.start - rows.file_offset)[self.run_row]
+        touched = self.touched
+        in_file = Touched(
+            touched.kind, touched.lo - shifted, touched.hi - shifted, touched.step, touched.origin - shifted,
+            touched.slots, touched.drawn, touched.each, touched.domain, touched.group,
+        )  # fmt: skip
+        chosen = np.flatnonzero(thp.advising)
+        made = covers(in_file.take(chosen), span)
+        made_run = chosen[made.run]
+        file_of = rows.file[self.run_row[made_run]]
+        blocked = np.zeros(len(vmas.row), bool)
+        blocked[vmas.of_row[thp.may_block]] = True
+        parts = []
+        seen: set[tuple[int, int]] = set()
+        for vma in np.flatnonzero(blocked):
+            here = np.flatnonzero(file_of == rows.file[vmas.row[vma]])
+            shared = int(scope[vma]) >= self.groups
+            if shared and (int(scope[vma]), int(rows.file[vmas.row[vma]])) in seen:
+                continue
+            seen.add((int(scope[vma]), int(rows.file[vmas.row[vma]])))
+            part = made.take(here)
+            many = len(here)
+            to_axis = int(self.delta()[vma]) // span - int(shift[vma])
+            moved = Covers(
+                made_run[here], np.full(many, int(scope[vma])), part.lo + to_axis, part.hi + to_axis, part.log_empty,
+                part.held, np.where(part.stride > 0, part.anchor + to_axis * span, 0), part.stride,
+                np.ones(many, bool),
+            )  # fmt: skip
+            if not shared:
+                moved = moved.clipped(first[vma], last[vma])
+            parts.append(moved)
+        return Covers.concatenate(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Thp:
+    """``huge``, shape (T,): runs whose whole chunks are huge because they are touched; ``may_block``, shape (R,):
+    rows whose chunks are huge if somebody else makes them so; ``advising``, shape (T,): runs that do."""
+
+    huge: Flags
+    may_block: Flags
+    advising: Flags
+
+
+def _number(keys: tuple[Ints, ...], may: Flags) -> Ints:
+    """Number the distinct keys of the VMAs that may share, shape (V,); -1 elsewhere."""
+    out = np.full(len(may), -1, np.int64)
+    table = np.stack([key[may] for key in keys], axis=1)
+    _, number = np.unique(table, axis=0, return_inverse=True)
+    out[may] = number.reshape(-1)
+    return out
+
+
+__all__ = ["FILE", "HUGETLB", "PRIVATE", "SHMEM", "STRIDE", "Sharing", "SharingRule", "View"]
