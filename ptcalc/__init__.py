@@ -1,0 +1,101 @@
+"""How much memory do page tables cost, and when does this box run out of it?
+
+The commands' twins::
+
+    import ptcalc
+    workload = ptcalc.load("workload.yaml")
+    estimate = ptcalc.estimate(workload)
+    estimate.policy("today").page_tables.bytes
+
+Everything is loaded when it is first used, so that ``import ptcalc`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ptcalc.errors import CannotDoHere, CheckFailed, InputError, PtcalcError
+    from ptcalc.estimation import estimate
+    from ptcalc.report.json_report import to_dict
+    from ptcalc.result import (
+        Assumption,
+        Availability,
+        Estimate,
+        Finding,
+        LedgerItem,
+        LevelTables,
+        MappingShare,
+        Memory,
+        PageTables,
+        PolicyResult,
+        ProcessTables,
+        Reason,
+        Risk,
+    )
+    from ptcalc.workload import Workload, load, loads
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ptcalc.errors": ("CannotDoHere", "CheckFailed", "InputError", "PtcalcError"),
+    "ptcalc.estimation": ("estimate",),
+    "ptcalc.report.json_report": ("to_dict",),
+    "ptcalc.result": (
+        "Assumption",
+        "Availability",
+        "Estimate",
+        "Finding",
+        "LedgerItem",
+        "LevelTables",
+        "MappingShare",
+        "Memory",
+        "PageTables",
+        "PolicyResult",
+        "ProcessTables",
+        "Reason",
+        "Risk",
+    ),
+    "ptcalc.workload": ("Workload", "load", "loads"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Assumption",
+    "Availability",
+    "CannotDoHere",
+    "CheckFailed",
+    "Estimate",
+    "Finding",
+    "InputError",
+    "LedgerItem",
+    "LevelTables",
+    "MappingShare",
+    "Memory",
+    "PageTables",
+    "PolicyResult",
+    "ProcessTables",
+    "PtcalcError",
+    "Reason",
+    "Risk",
+    "Workload",
+    "__version__",
+    "estimate",
+    "load",
+    "loads",
+    "to_dict",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'ptcalc' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
