@@ -151,8 +151,16 @@ def variance(parts: Sequence[Uncertain], touched: Touched, counts: Floats) -> fl
         kappa = times * drawn / (slots.astype(float) * np.maximum(slots - drawn, 1))
         total -= float((kappa * (size * np.exp(empty) @ held) ** 2).sum())
         own = -np.exp(2 * empty) * (held.astype(float) ** 2 @ kappa)
-    ties = _ties(parts, touched)
-    total += float((count * weight**2 * ties * (np.exp(empty) * -np.expm1(empty) - own)).sum())
+    alone = np.exp(empty) * -np.expm1(empty) - own
+    total += float((count * weight**2 * alone).sum())
+    neighbours = [_neighbours(part, touched) for part in parts]
+    total += _straddled(parts, touched, neighbours, empty, own, held, slots, drawn, times, random)
+    ties = np.concatenate(
+        [
+            np.bincount(part.pair_atom, 2 * near / np.maximum(part.count[part.pair_atom], 1), len(part.count)) + 1
+            for part, near in zip(parts, neighbours, strict=True)
+        ]
+    )
     bounds = np.cumsum([0] + [len(part.count) for part in parts])
     for low in range(len(parts)):
         for high in range(low + 1, len(parts)):
@@ -194,15 +202,55 @@ def _joint(left: Ints, right: Ints, slots: Ints, drawn: Ints, times: Floats) -> 
     return total
 
 
-def _ties(parts: Sequence[Uncertain], touched: Touched) -> Floats:
-    """Return how many tables of a row one slot fills at once, shape (A,)."""
-    out = []
-    for part in parts:
-        ties = np.ones(len(part.count))
-        slot = np.where(touched.drawn[part.pair_run] > 0, touched.step[part.pair_run], 0)
-        np.maximum.at(ties, part.pair_atom, slot / part.span)
-        out.append(np.minimum(ties, np.maximum(part.count, 1)))
-    return np.concatenate(out)
+def _neighbours(part: Uncertain, touched: Touched) -> Floats:
+    """Return, for each pair (row, run), how many unordered pairs of the row's tables share a slot of the run's draw.
+
+    Tables d apart do if no slot starts between the end of the one and the start of the other, both included.
+    """
+    out = np.zeros(len(part.pair_run))
+    step, origin = touched.step[part.pair_run], touched.origin[part.pair_run]
+    count = part.count[part.pair_atom]
+    random = (touched.drawn[part.pair_run] > 0) & ~part.blocks & (count > 1)
+    grid = np.gcd(part.span, step)
+    start = part.start[part.pair_atom]
+    for at in np.flatnonzero(random):
+        size, unit = int(step[at]), int(grid[at])
+        # Distances from a table's end to the next slot are lowest, lowest + unit, ... below the slot's size.
+        lowest = int(origin[at] - start[at]) % unit
+        apart = np.arange(1, min(size // part.span + 2, int(count[at])))
+        beyond = (apart - 1) * part.span
+        first = np.maximum(-(-(beyond + 1 - lowest) // unit), 0)
+        share = np.maximum(size // unit - first, 0) / (size // unit)
+        out[at] = float(((count[at] - apart) * share).sum())
+    return out
+
+
+def _straddled(
+    parts: Sequence[Uncertain], touched: Touched, neighbours: Sequence[Floats], empty: Floats, own: Floats, held: Ints,
+    slots: Ints, drawn: Ints, times: Floats, random: Flags,
+) -> float:  # fmt: skip
+    """Return what slots that reach into two tables of a level add to the covariance of disjoint ones."""
+    total, base = 0.0, 0
+    column = np.cumsum(random) - 1
+    domains = np.unique(np.concatenate([touched.domain[part.pair_run] for part in parts]))
+    for part, near in zip(parts, neighbours, strict=True):
+        some = np.flatnonzero(near > 0)
+        if len(some):
+            row = base + part.pair_atom[some]
+            draw = column[np.searchsorted(domains, touched.domain[part.pair_run[some]])]
+            m, n, k = held[row, draw], slots[draw], drawn[draw]
+            # P(both empty) with the common slot counted once, against that of disjoint tables.
+            twice = np.exp(2 * empty[row])
+            together = log_empty(n, k, np.maximum(2 * m - 1, 1))
+            apart = log_empty(n, k, 2 * m)
+            disjoint = own[row] + twice
+            with np.errstate(invalid="ignore", over="ignore"):
+                gain = np.where(
+                    np.isneginf(apart), np.exp(times[draw] * together), disjoint * np.exp(times[draw] * (together - apart))
+                )
+            total += float((2 * near[some] * part.weight[part.pair_atom[some]] ** 2 * (gain - disjoint)).sum())
+        base += len(part.count)
+    return total
 
 
 def _nested(

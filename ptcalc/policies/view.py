@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ptcalc.arch import Geometry
 from ptcalc.engine.covers import RANDOM, STRIDE, Covers, Touched, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
-from ptcalc.layout.rows import BACKINGS, MADVISE, THP, Layout, Rows
+from ptcalc.layout.rows import BACKINGS, MADVISE, THP, UFFD, Layout, Rows
 from ptcalc.layout.vmas import Vmas, merge
 
 Ints = NDArray[np.int64]
@@ -164,7 +164,9 @@ class View:
         congruent = (rows.start - rows.file_offset) % self.geometry.thp_size == 0
         # A write to a private mapping copies a base page, so that its chunk is mapped by a PTE table
         # (mm/memory.c:do_cow_fault, wp_page_copy).
-        may = switched & congruent & ~refused & (rows.shared | ~rows.write)
+        # userfaultfd minor faults resolve base page by base page (measured on 6.18); missing and wp do not matter.
+        minor = rows.uffd == UFFD.index("minor")
+        may = switched & congruent & ~refused & ~minor & (rows.shared | ~rows.write)
         return Thp(
             huge=(may & advising)[self.run_row],
             may_block=may & ~advising,
