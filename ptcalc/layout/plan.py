@@ -117,12 +117,7 @@ def moved_to_hugetlb(plan: Plan, workload: Workload, page: int) -> tuple[Plan, t
 
     Returns the new plan, whose pool is never short, and the names of the segments that moved.
     """
-    shared = {
-        mapping.segment
-        for group in workload.processes.values()
-        for mapping in group.mappings
-        if mapping.map == "shared"
-    }
+    shared = mapped_shared(workload)
     moved = []
     plans = {}
     for name, segment in workload.segments.items():
@@ -137,10 +132,21 @@ def moved_to_hugetlb(plan: Plan, workload: Workload, page: int) -> tuple[Plan, t
     return Plan(plans), tuple(moved)
 
 
-def with_thp(plan: Plan) -> tuple[Plan, tuple[str, ...]]:
-    """Switch transparent huge pages on for every shmem and file segment; returns the names that changed."""
+def mapped_shared(workload: Workload) -> set[str]:
+    """Return the segments that some process maps shared: those whose page tables could be shared at all."""
+    return {
+        mapping.segment
+        for group in workload.processes.values()
+        for mapping in group.mappings
+        if mapping.map == "shared" and workload.segments[mapping.segment].backing != "private"
+    }
+
+
+def with_thp(plan: Plan, workload: Workload) -> tuple[Plan, tuple[str, ...]]:
+    """Switch transparent huge pages on for shmem and files that are mapped shared; returns the names that changed."""
+    shared = mapped_shared(workload)
     plans = {
-        name: replace(old, thp="always") if old.backing in ("shmem", "file") else old
+        name: replace(old, thp="always") if old.backing in ("shmem", "file") and name in shared else old
         for name, old in plan.segments.items()
     }
     changed = tuple(name for name, new in plans.items() if new != plan.segments[name])

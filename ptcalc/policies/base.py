@@ -25,6 +25,7 @@ class Choice:
     default: str
     accepted: tuple[str, ...]  # empty: a size in bytes
     meaning: str
+    bounded: bool = False  # the other values are shown beside the default where they differ
 
 
 @dataclass
@@ -54,6 +55,10 @@ class Context:
     @cached_property
     def _private_as_written(self) -> Footprint:
         return View.of(self.layout).footprint()
+
+    def choosing(self, name: str, value: str) -> Context:
+        """Return the same workload with another answer to an open choice."""
+        return Context(self.workload, self.geometry, self.counters, {**self.parameters, name: value})
 
     def lay_out(self, plan: Plan) -> Layout:
         """Return the layout under a plan; the one as written is computed once."""
@@ -91,6 +96,10 @@ class Policy:
     def sharing(self, view: View, context: Context) -> SharingRule | None:
         """Return the rule that says which tables may be one; None: none."""
         return None
+
+    def changes(self, view: View, context: Context) -> tuple[str, ...]:
+        """Return what programs would have to do before the policy applies, beyond what `plan` says."""
+        return ()
 
     def reasons(self, place: Place, view: View, row: int, context: Context) -> tuple[Reason, ...]:
         """Return why (a part of) the mapping whose first row is `row` is not shared, the first rule first."""

@@ -25,7 +25,7 @@ class FileShared(Policy):
 
     vmpte_defined: ClassVar[bool] = False
     choices: ClassVar[tuple[Choice, ...]] = (
-        Choice("phases", "every", ("every", "zero"), "6.2-a: one set of tables per phase, or phase 0 only"),
+        Choice("phases", "every", ("every", "zero"), "6.2-a: one set of tables per phase, or phase 0 only", True),
         Choice("min_file_size", "2 MiB", (), "6.2-c: files below this share nothing"),
         Choice("min_mapping_size", "2 MiB", (), "6.2-c: mappings below this share nothing"),
         Choice("protections", "rw,r", tuple(_SETS), "6.2-h: protections of which the file caches a set"),

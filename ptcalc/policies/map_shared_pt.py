@@ -36,6 +36,12 @@ class MapSharedPt(Policy):
         view = View.of(layout)
         return replace(view, vmas=merge(view.rows, apart=_eligible(view)))
 
+    def changes(self, view: View, context: Context) -> tuple[str, ...]:
+        """Programs must ask for it with a flag of mmap."""
+        names = list(context.workload.segments)
+        chosen = np.unique(view.rows.segment[_chosen(view, context.counts)])
+        return tuple(f"map {names[number]} with MAP_SHARED_PT" for number in chosen)
+
     def sharing(self, view: View, context: Context) -> SharingRule:
         """Share the PTE tables of one class (address, protection) of each file: the one that saves most."""
         chosen = _chosen(view, context.counts)[view.vmas.row]

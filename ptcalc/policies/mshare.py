@@ -25,6 +25,13 @@ class Mshare(Policy):
         Choice("unit", "512 GiB", (), "M1: addresses and sizes of regions are multiples of this (address space only)"),
     )
 
+    def changes(self, view: View, context: Context) -> tuple[str, ...]:
+        """Programs must map a region instead of the segment."""
+        names = list(context.workload.segments)
+        inside = np.unique(view.rows.segment[view.home >= view.groups])
+        unit = self.choice("unit", context)
+        return tuple(f"map {names[number]} through an mshare region (a multiple of {unit})" for number in inside)
+
     def view(self, layout: Layout, context: Context) -> View:
         """Move the members' rows into the address space of their region's host mm, at the segment's offsets."""
         view = View.of(layout)

@@ -76,20 +76,7 @@ class Outcome:
 
     def page_tables(self, counts: Sequence[int]) -> PageTables:
         """Return all tables of all processes, and what PageTables in /proc/meminfo shows of them."""
-        counted = self.context.counters.page_tables
-        levels, shown, used, weights = [], 0, 0, []
-        for level, tally in zip(self.context.geometry.levels, self.footprint.tally(counts), strict=False):
-            tables = _rounded(tally, counts)
-            size = tables * level.table_bytes
-            used += size
-            is_counted = level.name in counted
-            shown += size if is_counted else 0
-            weights.append(level.table_bytes if is_counted else 0)
-            if tables:
-                levels.append(LevelTables(level.name, tables, size))
-        exact = self.footprint.is_exact(counts)
-        sd = None if exact else round(self.footprint.variance_total(counts, weights) ** 0.5)
-        return PageTables(shown, used, exact, sd, tuple(levels))
+        return _page_tables(self.footprint, self.context, counts)
 
     def page_tables_used(self, counts: Sequence[int]) -> int:
         """Return `used_bytes` of `page_tables` alone."""
@@ -207,6 +194,23 @@ class Outcome:
         return tuple(out)
 
 
+def _page_tables(footprint: Footprint, context: Context, counts: Sequence[int]) -> PageTables:
+    counted = context.counters.page_tables
+    levels, shown, used, weights = [], 0, 0, []
+    for level, tally in zip(context.geometry.levels, footprint.tally(counts), strict=False):
+        tables = _rounded(tally, counts)
+        size = tables * level.table_bytes
+        used += size
+        is_counted = level.name in counted
+        shown += size if is_counted else 0
+        weights.append(level.table_bytes if is_counted else 0)
+        if tables:
+            levels.append(LevelTables(level.name, tables, size))
+    exact = footprint.is_exact(counts)
+    sd = None if exact else round(footprint.variance_total(counts, weights) ** 0.5)
+    return PageTables(shown, used, exact, sd, tuple(levels))
+
+
 def _rounded(tally: Tally, counts: Sequence[int]) -> int:
     exact, expected = tally.total(counts)
     return exact + round(expected)
@@ -233,7 +237,24 @@ def evaluate_policy(policy: Policy, context: Context) -> Outcome:
     rule = policy.sharing(view, context)
     private = context.private_footprint(layout) if (view.home < view.groups).all() else view.footprint()
     footprint = private if rule is None else view.footprint(rule)
-    return Outcome(policy, context, layout, view, rule, footprint, private, changes, plan.short_pools)
+    return Outcome(
+        policy, context, layout, view, rule, footprint, private, changes + policy.changes(view, context),
+        plan.short_pools, _bounds(policy, view, footprint, context),
+    )  # fmt: skip
+
+
+def _bounds(policy: Policy, view: View, footprint: Footprint, context: Context) -> tuple[Bound, ...]:
+    """Return what the other answers to a policy's bounded choices give, where they differ."""
+    here = _page_tables(footprint, context, context.counts).bytes
+    out = []
+    for choice in policy.choices:
+        for value in choice.accepted if choice.bounded else ():
+            if value != policy.choice(choice.name, context):
+                other = context.choosing(f"{policy.name}.{choice.name}", value)
+                tables = _page_tables(view.footprint(policy.sharing(view, other)), context, context.counts).bytes
+                if tables != here:
+                    out.append(Bound(choice.name, value, tables, choice.meaning))
+    return tuple(out)
 
 
 __all__ = ["Outcome", "SegmentMemory", "ShortPool", "evaluate_policy"]

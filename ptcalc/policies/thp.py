@@ -14,8 +14,8 @@ class Thp(Today):
     """The best case: every touched chunk of shmem and files is a huge page in the page cache."""
 
     def plan(self, context: Context) -> tuple[Plan, tuple[str, ...]]:
-        """Switch THP on for every shmem and file segment."""
-        plan, changed = with_thp(context.plan)
+        """Switch THP on for every shmem and file segment that is mapped shared."""
+        plan, changed = with_thp(context.plan, context.workload)
         switch = {"shmem": "shmem_enabled=always, or mount option huge=always", "file": "large folios of its filesystem"}
         return plan, tuple(
             f"switch transparent huge pages on for {name} ({switch[plan.segments[name].backing]})" for name in changed
