@@ -60,7 +60,7 @@ def interval_union(scope: Ints, lo: Ints, hi: Ints, scopes: int) -> Ints:
 def _fresh(lo: Ints, hi: Ints) -> Ints:
     reach = np.maximum.accumulate(hi)
     seen = np.concatenate([lo[:1], reach[:-1]])
-    return np.maximum(hi - np.maximum(lo, seen), 0)
+    return np.asarray(np.maximum(hi - np.maximum(lo, seen), 0))
 
 
 def _is_sorted(scope: Ints, lo: Ints) -> bool:

@@ -108,8 +108,8 @@ class Uncertain:
         value = self.log * self.times(touched, counts)
         many = len(self.scope)
         return (
-            np.bincount(self.pair_atom[~self.blocks], value[~self.blocks], many),
-            np.bincount(self.pair_atom[self.blocks], value[self.blocks], many),
+            np.bincount(self.pair_atom[~self.blocks], value[~self.blocks], many).astype(np.float64),
+            np.bincount(self.pair_atom[self.blocks], value[self.blocks], many).astype(np.float64),
         )
 
     def expected(self, touched: Touched, counts: Floats) -> Floats:

@@ -204,7 +204,8 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan) -> Layout:
     flags = {13, 17, 18, 19}
     rows = Rows(*(column.astype(bool) if at in flags else column for at, column in enumerate(table)))
     cut_runs = np.array([run for part in run_rows for run in part], np.int64).reshape(-1, 10).T
-    layout_runs = Runs(*(column.astype(bool) if at == 8 else column for at, column in enumerate(cut_runs)))
+    row, kind, lo, hi, step, origin, slots, drawn, same, draw = cut_runs
+    layout_runs = Runs(row, kind, lo, hi, step, origin, slots, drawn, same.astype(bool), draw)
     sizes = [piece.rounded for piece in pieces.values()]
     positions = [piece.pos for piece in pieces.values()]
     return Layout(
@@ -298,7 +299,7 @@ def _cut(run: TouchRun, row: list[Ints], first_row: int, domain: int) -> list[tu
     delta, lows, highs = row[6], row[7], row[8]
     first = max(int(np.searchsorted(highs, run.lo, side="right")), 0)
     last = int(np.searchsorted(lows, run.hi, side="left"))
-    out = []
+    out: list[tuple[int, ...]] = []
     for at in range(first, last):
         shift = int(delta[at])
         lo, hi = max(run.lo, int(lows[at])), min(run.hi, int(highs[at]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,7 @@ class Outcome:
         return self.policy.availability
 
     @property
-    def applies(self) -> str | tuple[str, ...]:
+    def applies(self) -> Literal["as_written"] | tuple[str, ...]:
         """``as_written``, or what would have to change in the workload."""
         return self.applies_changes or "as_written"
 
@@ -221,7 +222,7 @@ def _number(tally: Tally, scope: int) -> int | float:
     return tally.private_exact[scope] + expected if expected else tally.private_exact[scope]
 
 
-def _method(tables: int | float, spanned: int) -> str:
+def _method(tables: float, spanned: int) -> str:
     if isinstance(tables, float):
         return f"expectation: a draw reaches {tables:.6g} of {spanned}"
     if tables == spanned:

@@ -97,7 +97,7 @@ def _touched(layout: Layout, counts: Sequence[int], segment: int, leaf: int) -> 
     rows = view.run_row[chosen]
     to_file = (layout.rows.file_offset - layout.rows.start)[rows] + layout.file_position[layout.rows.file[rows]]
     pages = _pages(view, chosen, to_file, np.full(len(chosen), view.groups, np.int64), leaf)
-    return int(round(float(pages.by_scope(0, counts)[view.groups :].sum()))) * leaf
+    return round(float(pages.by_scope(0, counts)[view.groups :].sum())) * leaf
 
 
 def _copies(layout: Layout, counts: Sequence[int]) -> list[int]:
@@ -138,7 +138,7 @@ def _owned(view: View, chosen: Ints, owner: Ints, owners: int, leaf: int) -> lis
     touched = replace(view, touched=replace(view.touched.take(chosen), group=owner), groups=owners)
     nothing = np.zeros(len(chosen), np.int64)
     pages = _pages(touched, np.arange(len(chosen)), nothing, owner, leaf)
-    return [int(round(float(value))) * leaf for value in pages.by_scope(0, (1,) * owners)[:owners]]
+    return [round(float(value)) * leaf for value in pages.by_scope(0, (1,) * owners)[:owners]]
 
 
 def _chunked(view: View, chosen: Ints, owner: Ints, huge: Flags, owners: int) -> list[int]:
@@ -163,7 +163,7 @@ def _chunked(view: View, chosen: Ints, owner: Ints, huge: Flags, owners: int) ->
         joined = Covers.concatenate(parts)
         axis = LevelCovers("page", leaf, joined, np.arange(owners), np.zeros(owners, np.int64))
         values = Footprint([axis], touched, owners).by_scope(0, (1,) * owners)
-        out = [total + int(round(float(value))) * leaf for total, value in zip(out, values, strict=True)]
+        out = [total + round(float(value)) * leaf for total, value in zip(out, values, strict=True)]
     return out
 
 

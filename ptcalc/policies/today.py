@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from ptcalc.layout.rows import Place
 from ptcalc.policies.base import AS_OF, Context, Policy
 from ptcalc.policies.hugetlb_sharing import hugetlb_pmd_sharing, hugetlb_reasons
