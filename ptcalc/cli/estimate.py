@@ -1,0 +1,82 @@
+"""``ptcalc estimate``: what page tables cost under every policy, and whether the machine still fits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ptcalc.cli.options import evaluate, workload_options
+from ptcalc.cli.output import emit, screen
+from ptcalc.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from ptcalc.result import Estimate, RiskLevel
+
+
+@click.command("estimate")
+@workload_options
+@click.option(
+    "--fail-on",
+    type=click.Choice(["warning", "critical", "oom"]),
+    help="Exit with 1 if the risk of today, or of a chosen policy that can be deployed, is this or worse.",
+)
+def command(
+    workload: str,
+    form: str,
+    policies: tuple[str, ...],
+    choices: tuple[str, ...],
+    strict: bool,
+    config: str | None,
+    fail_on: RiskLevel | None,
+) -> None:
+    """Say what page tables cost under every policy, and whether the machine still fits.
+
+    WORKLOAD is a YAML file, or - for standard input.
+
+    \b
+    Examples:
+      ptcalc estimate examples/oracle-sga-1500.yaml
+      ptcalc estimate examples/oracle-sga-1500.yaml --policy today --policy hugetlb-2M --format json
+      ptcalc estimate examples/oracle-sga-1500.yaml --policy hugetlb-2M --fail-on warning
+    """
+    estimate = evaluate(workload, policies=policies, choices=choices, strict=strict, config=config)
+    if fail_on is not None:
+        # Before anything is printed: a check that can judge nothing is wrong usage.
+        _require_judged(estimate, policies)
+    if form == "json":
+        from ptcalc.report.json_report import render, to_dict
+
+        emit(render(to_dict(estimate)))
+    else:
+        from ptcalc.report.terminal import render as render_text
+
+        emit(render_text(estimate, screen()))
+    if fail_on is not None:
+        _check(estimate, policies, fail_on)
+
+
+def _judged(policies: tuple[str, ...]) -> tuple[str, ...]:
+    return policies or ("today",)
+
+
+def _require_judged(estimate: Estimate, policies: tuple[str, ...]) -> None:
+    if not any(r.availability.deployable for r in estimate.policies if r.policy in _judged(policies)):
+        raise click.BadParameter(
+            f"it judges policies that a mainline kernel has; {', '.join(policies)} cannot be deployed",
+            param_hint="--fail-on",
+        )
+
+
+def _check(estimate: Estimate, policies: tuple[str, ...], fail_on: RiskLevel) -> None:
+    from ptcalc.result import RISK_ORDER
+
+    failed = [
+        f"{result.policy} is {result.risk.level}"
+        for result in estimate.policies
+        if result.policy in _judged(policies)
+        and result.availability.deployable
+        and RISK_ORDER.index(result.risk.level) >= RISK_ORDER.index(fail_on)
+    ]
+    if failed:
+        raise CheckFailed(f"the risk is at or above --fail-on {fail_on}: {', '.join(failed)}")

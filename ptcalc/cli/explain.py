@@ -1,0 +1,70 @@
+"""``ptcalc explain``: the arithmetic with the numbers filled in, and why a table is not shared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from ptcalc.cli.options import evaluate, workload_options
+from ptcalc.cli.output import emit, screen
+from ptcalc.errors import printable
+
+if TYPE_CHECKING:
+    from ptcalc.result import Estimate
+
+
+@click.command("explain")
+@workload_options
+@click.option("--group", metavar="NAME", help="Only this group of processes.")
+def command(
+    workload: str,
+    form: str,
+    policies: tuple[str, ...],
+    choices: tuple[str, ...],
+    strict: bool,
+    config: str | None,
+    group: str | None,
+) -> None:
+    """Show the arithmetic: level by level, mapping by mapping, and why what is not shared is not.
+
+    WORKLOAD is a YAML file, or - for standard input.
+
+    \b
+    Examples:
+      ptcalc explain examples/oracle-sga-1500.yaml --policy today
+      ptcalc explain examples/oracle-sga-1500.yaml --policy file-shared --format json
+    """
+    estimate = evaluate(workload, policies=policies, choices=choices, strict=strict, config=config)
+    if group is not None:
+        estimate = _of_group(estimate, group)
+    if form == "json":
+        from ptcalc.report.json_report import explain_to_dict, render
+
+        emit(render(explain_to_dict(estimate)))
+    else:
+        from ptcalc.report.explain_report import render as render_text
+
+        emit(render_text(estimate, screen()))
+
+
+def _of_group(estimate: Estimate, group: str) -> Estimate:
+    """Return `estimate` with the processes and mappings of `group` alone; the sums stay those of all."""
+    known = dict.fromkeys(process.name for result in estimate.policies for process in result.processes)
+    if group not in known:
+        names = ", ".join(printable(name) for name in known)
+        raise click.BadParameter(
+            f"no group is called '{printable(group)}'; there are {names}", param_hint="--group"
+        )
+    return replace(
+        estimate,
+        policies=tuple(
+            replace(
+                result,
+                processes=tuple(process for process in result.processes if process.name == group),
+                mappings=tuple(mapping for mapping in result.mappings if mapping.group == group),
+            )
+            for result in estimate.policies
+        ),
+    )

@@ -1,0 +1,136 @@
+"""The command ``ptcalc``: its lazily loaded commands, and the one place that turns errors into exit codes.
+
+0 done; 1 a check failed; 2 wrong usage or bad input; 3 cannot be done here; 70 a defect of ptcalc;
+130 interrupted.  This module imports click and nothing else that is heavy; so do ``--help``, ``--version``
+and completion.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import click
+
+from ptcalc import __version__
+from ptcalc.cli.output import discard
+from ptcalc.errors import PtcalcError, printable
+
+DEFECT, INTERRUPTED, BAD_USAGE, CANNOT_DO_HERE = 70, 130, 2, 3
+
+# Command -> where it lives; the modules are imported when their command is asked for.
+COMMANDS = {
+    "estimate": "ptcalc.cli.estimate",
+    "explain": "ptcalc.cli.explain",
+}
+
+
+@dataclass(slots=True)
+class Settings:
+    """What options mean for the outermost level."""
+
+    debug: bool = False
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are the attribute ``command`` of the modules in `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the command; None if there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        return cast(click.Command, importlib.import_module(COMMANDS[cmd_name]).command)
+
+
+def _version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        click.echo(f"ptcalc {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version."
+)
+def cli() -> None:
+    """Say what page tables cost, who owns them, and whether the machine still fits.
+
+    \b
+    Example:
+      ptcalc estimate examples/oracle-sga-1500.yaml
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line `arguments` (default: those of the process) and return the exit code."""
+    settings = Settings()
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments), settings)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.UsageError as error:
+        _say(_usage(error))
+        return BAD_USAGE
+    except click.ClickException as error:
+        _say(f"ptcalc: {printable(error.format_message())}")
+        return BAD_USAGE
+    except PtcalcError as error:
+        _say(error.render())
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _say("ptcalc: interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a help text has seen enough
+        discard()
+        return 0
+    except MemoryError:
+        _say("ptcalc: not enough memory for this workload")
+        return CANNOT_DO_HERE
+    except Exception as error:
+        _say(_defect(error, settings))
+        return DEFECT
+
+
+def _run(arguments: list[str], settings: Settings) -> int:
+    instruction = os.environ.get("_PTCALC_COMPLETE")
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(cli, {}, "ptcalc", "_PTCALC_COMPLETE", instruction)
+    # Not cli.main(): click's own top level exits by itself, with codes that mean something else here.
+    with cli.make_context("ptcalc", arguments, obj=settings) as context:
+        cli.invoke(context)
+    return 0
+
+
+def _usage(error: click.UsageError) -> str:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error.format_message()
+    lines = []
+    if error.ctx is not None:
+        lines += [error.ctx.get_usage(), f"Try '{error.ctx.command_path} --help' for help.", ""]
+    return "\n".join([*lines, f"ptcalc: {printable(error.format_message())}"])
+
+
+def _defect(error: Exception, settings: Settings) -> str:
+    if settings.debug:
+        import traceback
+
+        return "".join(traceback.format_exception(error)).rstrip()
+    what = printable(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    return f"ptcalc: a defect of ptcalc, not of your input: {what} (--debug shows the details)"
+
+
+def _say(message: str) -> None:
+    """Write `message` to standard error, if there is one that takes it."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(message, err=True)

@@ -1,0 +1,115 @@
+"""Options that several commands have, and the checks that need the workload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ptcalc.errors import printable
+
+if TYPE_CHECKING:
+    from ptcalc.cli.main import Settings
+    from ptcalc.result import Estimate
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _debug(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    settings: Settings | None = ctx.find_root().obj
+    if asked and settings is not None:
+        settings.debug = True
+
+
+def workload_options(command: Command) -> Command:
+    """Add WORKLOAD and the options of every command that evaluates one."""
+    for decorate in reversed(
+        (
+            click.argument("workload", metavar="WORKLOAD"),
+            click.option(
+                "--format",
+                "form",
+                type=click.Choice(["text", "json"]),
+                default="text",
+                show_default=True,
+                help="For people, or for programs.",
+            ),
+            click.option(
+                "--policy",
+                "policies",
+                metavar="NAME",
+                multiple=True,
+                help="Only this policy; may be repeated.",
+            ),
+            click.option(
+                "--choice",
+                "choices",
+                metavar="POLICY.NAME=VALUE",
+                multiple=True,
+                help="Settle an open choice of a policy; may be repeated.",
+            ),
+            click.option("--strict", is_flag=True, help="Refuse to guess a default that matters."),
+            click.option(
+                "--config", metavar="FILE", help="Thresholds and constants, see configs/default.yaml."
+            ),
+            click.option(
+                "--debug",
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_debug,
+                help="Show the details of a defect of ptcalc.",
+            ),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def evaluate(
+    workload: str, *, policies: Sequence[str], choices: Sequence[str], strict: bool, config: str | None
+) -> Estimate:
+    """Load `workload` and estimate it as the options say.
+
+    Raises click.BadParameter for a policy or choice that does not exist, and what `ptcalc.load`,
+    `ptcalc.estimate` and the loader of the config raise.
+    """
+    answers = _answers(choices)
+    import ptcalc
+    from ptcalc import arch, risk
+    from ptcalc.policies import policies_of
+
+    settings = None if config is None else risk.load_config(config)
+    loaded = ptcalc.load(workload, strict=strict)
+    known = {policy.name: policy for policy in policies_of(arch.get(loaded.host.arch))}
+    for name in policies:
+        _require(name, known, "policy", "--policy")
+    for key, value in answers.items():
+        policy, _, name = key.partition(".")
+        _require(policy, known, "policy", "--choice")
+        open_choices = {choice.name: choice for choice in known[policy].choices}
+        _require(name, open_choices, f"choice of {policy}", "--choice")
+        if open_choices[name].accepted:
+            _require(value, open_choices[name].accepted, f"value of {key}", "--choice")
+    return ptcalc.estimate(loaded, policies=policies or None, config=settings, choices=answers)
+
+
+def _require(name: str, known: Collection[str], what: str, option: str) -> None:
+    if name not in known:
+        accepted = f"accepted: {', '.join(known)}" if known else "there is none"
+        raise click.BadParameter(f"'{printable(name)}' is no {what}; {accepted}", param_hint=option)
+
+
+def _answers(choices: Sequence[str]) -> dict[str, str]:
+    """Return ``POLICY.NAME=VALUE`` texts as ``POLICY.NAME`` -> value."""
+    answers: dict[str, str] = {}
+    for choice in choices:
+        key, _, value = choice.partition("=")
+        if not (value and all(key.partition("."))):
+            raise click.BadParameter(
+                f"'{printable(choice)}' is not of the form POLICY.NAME=VALUE", param_hint="--choice"
+            )
+        if answers.setdefault(key, value) != value:
+            raise click.BadParameter(f"{printable(key)} is given two values", param_hint="--choice")
+    return answers

@@ -1,0 +1,83 @@
+"""Standard output: what it is (screen, pipe, nothing at all), and how a finished report gets there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from ptcalc.errors import CannotDoHere
+
+if TYPE_CHECKING:
+    from ptcalc.report.page import Screen
+
+
+def screen() -> Screen:
+    """Return the `Screen` that standard output is.
+
+    A pipe or a file has no width, so that nothing in it is wrapped, and no colour.
+    ``NO_COLOR`` (not empty, see https://no-color.org) and ``TERM=dumb`` switch every escape sequence off.
+    """
+    from ptcalc.report.page import Screen
+
+    if sys.stdout is None:
+        return Screen()
+    ascii_only = not _can_draw(sys.stdout.encoding)
+    if not sys.stdout.isatty():
+        return Screen(ascii_only=ascii_only)
+    # Like shutil.get_terminal_size, but of standard output as it is now, and a width of 0 is no width.
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isascii() and columns.isdecimal() and 0 < len(columns) < 5 else 0
+    if not width:
+        try:
+            width = os.get_terminal_size(sys.stdout.fileno()).columns
+        except OSError:
+            width = 0
+    colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+    return Screen(width=width or 80, colour=colour, ascii_only=ascii_only)
+
+
+def emit(text: str) -> None:
+    """Write a finished report to standard output, whole, and flush it.
+
+    Whoever closed standard output, or stopped reading it, does not want the rest: that is no failure, and the
+    exit code stays that of the answer.  Any other failure to write is one.
+
+    Raises
+    ------
+    CannotDoHere
+        Standard output cannot be written (a full disk, say).
+    """
+    if sys.stdout is None:
+        return
+    try:
+        encoding = sys.stdout.encoding or "utf-8"
+        # A name that the encoding lacks is shown as an escape, not as an error.
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard()
+    except OSError as error:
+        discard()
+        if error.errno == errno.EBADF:  # closed below Python's back
+            return
+        raise CannotDoHere(f"standard output cannot be written: {error.strerror}") from error
+
+
+def discard() -> None:
+    """Point standard output at nothing, so that the interpreter's last flush does not fail aloud."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError, AttributeError):
+        sys.stdout = None  # type: ignore[assignment]  # what Python itself sets where there is no descriptor
+
+
+def _can_draw(encoding: str | None) -> bool:
+    try:
+        "█▒·▶±".encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

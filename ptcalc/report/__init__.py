@@ -1,0 +1,1 @@
+"""One renderer per format over one `ptcalc.result.Estimate`; the only rooms that round a number."""

@@ -1,0 +1,77 @@
+"""What a report says first: the policy that is judged, the best that can be deployed, what does not help.
+
+Derived from the `Estimate` alone, so that every format gives the same answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ptcalc.result import RISK_ORDER, Estimate, PolicyResult
+
+# Headrooms that differ by less than this share of capacity are the same to an operator: then the policy that
+# comes first in the contract's order wins (2 MiB pages before 1 GiB pages, which are best reserved at boot).
+SAME_HEADROOM = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The subject of the headline, and what would help most; ``best`` is always deployable."""
+
+    subject: PolicyResult
+    best: PolicyResult | None
+    useless: tuple[PolicyResult, ...]  # deployable, another than the subject, and out of memory as well
+    swap_is_useless: bool
+
+
+def judge(estimate: Estimate) -> Verdict:
+    """Return the verdict on `estimate`, which holds one policy at least."""
+    subject = subject_of(estimate)
+    best = best_deployable(estimate)
+    useless = tuple(
+        result
+        for result in estimate.policies
+        if result.availability.deployable
+        and result.risk.level == "oom"
+        and result not in (subject, best)
+        # A counterfactual that changes nothing is no advice.
+        and result.policy != "private"
+    )
+    memory = subject.memory
+    fixed = memory.demand_bytes - sum(item.swappable_bytes for item in memory.items)
+    return Verdict(subject, best, useless, subject.risk.level == "oom" and fixed > memory.capacity_bytes)
+
+
+def subject_of(estimate: Estimate) -> PolicyResult:
+    """Return `today`, else the first policy that a mainline kernel has, else the first."""
+    by_name = {result.policy: result for result in estimate.policies}
+    if "today" in by_name:
+        return by_name["today"]
+    return next(
+        (result for result in estimate.policies if result.availability.deployable), estimate.policies[0]
+    )
+
+
+def best_deployable(estimate: Estimate) -> PolicyResult | None:
+    """Return the mainline policy with the lowest risk, then the largest headroom; None if there is none."""
+    candidates = [result for result in estimate.policies if result.availability.deployable]
+    if not candidates:
+        return None
+    lowest = min(severity(result) for result in candidates)
+    candidates = [result for result in candidates if severity(result) == lowest]
+    most = max(result.memory.headroom_bytes for result in candidates)
+    return next(
+        result
+        for result in candidates
+        if result.memory.headroom_bytes >= most - SAME_HEADROOM * result.memory.capacity_bytes
+    )
+
+
+def severity(result: PolicyResult) -> int:
+    """Return the place of the result's risk in `RISK_ORDER`; larger is worse."""
+    return RISK_ORDER.index(result.risk.level)
+
+
+def is_exact(result: PolicyResult) -> bool:
+    """Return whether every figure of `result` follows from the file without a random draw."""
+    return result.page_tables.exact and all(process.exact for process in result.processes)

@@ -1,0 +1,104 @@
+"""The answer, the advice and what they must never say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from ptcalc.report import terminal
+from ptcalc.report.page import Screen
+from ptcalc.report.verdict import best_deployable, judge
+from ptcalc.result import Availability, Estimate, PolicyResult
+
+Maker = Callable[..., PolicyResult]
+
+GIB = 2**30
+PATCHES = Availability("patches", "", "linux-mm", "2026-11")
+
+
+def test_best_is_deployable_even_if_a_proposal_is_better(oracle: Estimate, make_policy: Maker) -> None:
+    """What no mainline kernel has is never called best, however good it is."""
+    today = make_policy("today", tables=150 * GIB, vmpte=GIB, level="warning")
+    mshare = make_policy("mshare", tables=1, vmpte=1 * GIB, availability=PATCHES)
+
+    assert best_deployable(replace(oracle, policies=(today, mshare))) is today
+    assert best_deployable(replace(oracle, policies=(mshare,))) is None
+
+
+def test_risk_counts_before_headroom(oracle: Estimate, make_policy: Maker) -> None:
+    """A policy of lower risk is better, even with less room left."""
+    roomy = make_policy("today", tables=GIB, vmpte=GIB, level="oom")
+    safe = make_policy("hugetlb-2M", tables=50 * GIB, vmpte=GIB, level="ok")
+
+    assert best_deployable(replace(oracle, policies=(roomy, safe))) is safe
+
+
+def test_first_of_equals_wins(oracle: Estimate) -> None:
+    """Headrooms that differ by a megabyte do not send anybody to 1 GiB pages."""
+    best = best_deployable(oracle)
+
+    assert best is not None
+    assert best.policy == "hugetlb-2M"
+
+
+def test_swap_is_refused_only_where_it_cannot_help(oracle: Estimate, make_policy: Maker) -> None:
+    """Swap is called useless if what cannot be swapped is too much by itself."""
+    assert judge(oracle).swap_is_useless
+
+    swappable = make_policy("today", tables=200 * GIB, vmpte=GIB, level="oom")
+
+    assert not judge(replace(oracle, policies=(swappable,))).swap_is_useless
+
+
+@pytest.mark.parametrize(
+    ("starts", "level", "most"),
+    [
+        ("YES. This host", "ok", 15_498),
+        ("YES, but little is left (WARNING)", "warning", 15_498),
+        ("BARELY (CRITICAL)", "critical", 1600),
+        ("NO. This host runs out of memory at the 316th of 1,500 processes", "oom", 315),
+        ("NO. This host cannot carry this workload, with however few", "oom", 0),
+        # Not for want of memory (a short pool, say): the number of processes does not matter.
+        ("NO. This host cannot carry this workload, with however few", "oom", 4_194_304),
+    ],
+)
+def test_answer_comes_first(oracle: Estimate, make_policy: Maker, starts: str, level: str, most: int) -> None:
+    """The first line below the title says yes or no."""
+    result = make_policy("today", tables=100 * GIB, vmpte=GIB, level=level, most=most)
+    page = terminal.render(replace(oracle, policies=(result,)), Screen())
+
+    assert page.splitlines()[3].startswith(starts)
+
+
+def test_answer_for_a_what_if_is_no_yes(oracle: Estimate, make_policy: Maker) -> None:
+    """A policy that cannot be deployed gets no YES, no green and no other colour of a judgement."""
+    result = make_policy("mshare", tables=GIB, vmpte=GIB, availability=PATCHES)
+    page = terminal.render(replace(oracle, policies=(result,)), Screen(100, colour=True))
+
+    assert "YES" not in page
+    assert "would be ok" in page
+    assert "\x1b[32m" not in page
+    assert "\x1b[1;32m" not in page
+
+
+@pytest.mark.parametrize(
+    ("expected", "tables", "other", "capacity"),
+    [
+        ("··········   0 %", 0, 0, 100),
+        ("▒▒▒▒▒·····   50 %", 0, 50, 100),
+        ("▒▒▒▒█·····   50 %", 1, 49, 100),
+        ("▒▒▒▒▒█████   100 %", 50, 50, 100),
+        ("▒▒▒▒▒█████▶ 101 %", 51, 50, 100),
+        ("▒▒▒▒▒▒▒▒▒█▶ 500 %", 1, 499, 100),
+        ("██████████▶ 999 %", 999, 0, 100),
+        ("█·········   1 %", 1, 0, 100),
+    ],
+)
+def test_bar(make_policy: Maker, expected: str, tables: int, other: int, capacity: int) -> None:
+    """The bar shows what there is, however little, and never more cells than it has."""
+    result = make_policy("today", tables=tables, vmpte=4096)
+    memory = replace(result.memory, capacity_bytes=capacity, demand_bytes=tables + other)
+
+    assert terminal.bar(replace(result, memory=memory)).split() == expected.split()
