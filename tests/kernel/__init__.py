@@ -1,0 +1,1 @@
+"""Tests that map memory for real and compare the running kernel's counters with the prediction."""
