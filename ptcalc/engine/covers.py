@@ -7,7 +7,7 @@ slots; each stays empty with probability exp(log_empty), which is zero where the
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 EXACT, STRIDE, RANDOM = 0, 1, 2
+
+T = TypeVar("T", "Touched", "Covers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Touched:
 
     def take(self, which: NDArray[np.bool_] | Ints) -> Self:
         """Return the chosen runs."""
-        return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
+        return _take(self, which)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Covers:
 
     def take(self, which: NDArray[np.bool_] | Ints) -> Self:
         """Return the chosen rows."""
-        return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
+        return _take(self, which)
 
     @classmethod
     def concatenate(cls, parts: list[Self]) -> Self:
@@ -88,6 +90,12 @@ class Covers:
             self.run, self.scope, low, high, self.log_empty, self.held, self.anchor, self.stride, self.blocks
         )
         return part if keep.all() else part.take(keep)
+
+
+def _take(columns: T, which: NDArray[np.bool_] | Ints) -> T:
+    """Return the chosen rows of all columns."""
+    at = np.flatnonzero(which) if which.dtype == bool else which
+    return type(columns)(*(getattr(columns, f.name)[at] for f in fields(columns)))
 
 
 def covers(touched: Touched, span: int) -> Covers:

@@ -7,13 +7,13 @@ tables, which exist once.  Exact counts are integers throughout; what a draw mak
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptcalc.engine.covers import Covers, Touched
-from ptcalc.engine.union import atoms, interval_union
+from ptcalc.engine.union import atoms, certain_union
 from ptcalc.engine.variance import Uncertain, variance
 
 Ints = NDArray[np.int64]
@@ -31,6 +31,8 @@ class LevelCovers:
     covers: Covers
     family: Ints
     origin: Ints
+    # What has been counted of it, by which groups have processes: policies that do not differ here count it once.
+    counted: dict[tuple[bool, ...], _Level] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,6 @@ class Footprint:
         self.levels = tuple(levels)
         self.touched = touched
         self.groups = groups
-        self._built: dict[tuple[bool, ...], tuple[_Level, ...]] = {}
 
     def tally(self, counts: Sequence[int]) -> tuple[Tally, ...]:
         """Return the tables of each level where group g has counts[g] processes."""
@@ -133,25 +134,19 @@ class Footprint:
 
     def _levels(self, counts: Sequence[int]) -> tuple[_Level, ...]:
         active = tuple(count > 0 for count in counts)
-        if active not in self._built:
-            self._built[active] = tuple(self._build(level, active) for level in self.levels)
-        return self._built[active]
+        for level in self.levels:
+            if active not in level.counted:
+                level.counted[active] = self._build(level, active)
+        return tuple(level.counted[active] for level in self.levels)
 
     def _build(self, level: LevelCovers, active: tuple[bool, ...]) -> _Level:
         covers = level.covers
         if not all(active):
             covers = covers.take(np.array(active)[self.touched.group[covers.run]])
-        scopes = len(level.family)
-        difficult = (covers.log_empty > -np.inf) | (covers.stride > 0) | covers.blocks
-        if not difficult.any():
-            exact = interval_union(covers.scope, covers.lo, covers.hi, scopes)
+        exact, rest = certain_union(covers, len(level.family))
+        if len(rest.scope) == 0:
             nothing = Uncertain.empty(level.span)
             return self._level(exact, [0.0] * self.groups, nothing, nothing)
-        mixed = np.zeros(scopes, bool)
-        mixed[covers.scope[difficult]] = True
-        plain = covers.take(~mixed[covers.scope])
-        exact = interval_union(plain.scope, plain.lo, plain.hi, scopes)
-        rest = covers.take(mixed[covers.scope])
         # What certainly covers a table leaves nothing for strides and draws to add to it; processes of one kind
         # are all there or not at all, so that certainty does not depend on the counts.
         found = atoms(rest, level.span)

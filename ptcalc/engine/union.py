@@ -32,35 +32,47 @@ class Atoms:
     pair_cover: Ints
 
 
-def interval_union(scope: Ints, lo: Ints, hi: Ints, scopes: int) -> Ints:
-    """Return the number of distinct indices in each scope, shape (scopes,), of certain intervals lo <= i < hi."""
-    if len(scope) == 0:
-        return np.zeros(scopes, np.int64)
-    order = np.lexsort((lo, scope)) if not _is_sorted(scope, lo) else slice(None)
-    scope, lo, hi = scope[order], lo[order], hi[order]
-    # The furthest end so far within each scope: scopes are moved apart so that one running maximum serves all.
-    low = int(lo.min())
-    width = int(hi.max()) - low + 1
-    if width * (int(scope.max()) + 1) < 1 << 62:
-        base = scope * width - low
-        reach = np.maximum.accumulate(hi + base)
-        seen = np.empty_like(reach)
-        seen[0] = base[0] + low
-        seen[1:] = reach[:-1]
-        fresh = np.maximum(hi + base - np.maximum(lo + base, seen), 0)
+def certain_union(covers: Covers, scopes: int) -> tuple[Ints, Covers]:
+    """Count the tables that only certain intervals reach, and return the covers that need more than that.
+
+    Covers fall into clusters that do not overlap each other; a cluster of certain intervals alone is counted by one
+    sweep.  Returns distinct tables per scope, shape (scopes,), and the covers of all other clusters.
+    """
+    counted = np.zeros(scopes, np.int64)
+    if len(covers.scope) == 0:
+        return counted, covers
+    if not _is_sorted(covers.scope, covers.lo):
+        covers = covers.take(np.lexsort((covers.lo, covers.scope)))
+    scope, lo, hi = covers.scope, covers.lo, covers.hi
+    seen = _reach_before(scope, lo, hi)
+    fresh = np.maximum(hi - np.maximum(lo, seen), 0)
+    difficult = (covers.log_empty > -np.inf) | (covers.stride > 0) | covers.blocks
+    rest = np.zeros(0, np.int64)
+    if difficult.any():
+        opens = lo >= seen
+        starts = np.flatnonzero(opens)
+        mixed = np.logical_or.reduceat(difficult, starts)[np.cumsum(opens) - 1]
+        fresh[mixed] = 0
+        rest = np.flatnonzero(mixed)
+    firsts = np.flatnonzero(np.r_[True, scope[1:] != scope[:-1]])
+    counted[scope[firsts]] = np.add.reduceat(fresh, firsts)
+    return counted, covers.take(rest)
+
+
+def _reach_before(scope: Ints, lo: Ints, hi: Ints) -> Ints:
+    """Return the furthest end of the intervals before each one in its scope; its own start for the first."""
+    width = int(hi.max()) - int(lo.min()) + 1
+    first = np.r_[True, scope[1:] != scope[:-1]]
+    seen = np.empty_like(hi)
+    if width * (int(scope.max()) + 2) < 1 << 62:
+        # Scopes are moved apart, so that one running maximum serves all.
+        apart = scope * width
+        seen[1:] = np.maximum.accumulate(hi + apart)[:-1] - apart[1:]
     else:
-        fresh = np.concatenate(
-            [_fresh(lo[part], hi[part]) for part in np.split(np.arange(len(lo)), np.flatnonzero(np.diff(scope)) + 1)]
-        )
-    out = np.zeros(scopes, np.int64)
-    np.add.at(out, scope, fresh)
-    return out
-
-
-def _fresh(lo: Ints, hi: Ints) -> Ints:
-    reach = np.maximum.accumulate(hi)
-    seen = np.concatenate([lo[:1], reach[:-1]])
-    return np.asarray(np.maximum(hi - np.maximum(lo, seen), 0))
+        for part in np.split(np.arange(len(lo)), np.flatnonzero(first)[1:]):
+            seen[part[1:]] = np.maximum.accumulate(hi[part])[:-1]
+    seen[first] = lo[first]
+    return seen
 
 
 def _is_sorted(scope: Ints, lo: Ints) -> bool:

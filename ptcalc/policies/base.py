@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from ptcalc.arch import Geometry
 from ptcalc.arch.kernels import Counters
-from ptcalc.engine.footprint import Footprint
 from ptcalc.layout.plan import Plan, as_written
 from ptcalc.layout.rows import Layout, Place, lay_out
 from ptcalc.policies.view import SharingRule, View
@@ -53,8 +52,8 @@ class Context:
         return lay_out(self.workload, self.geometry, self.plan)
 
     @cached_property
-    def _private_as_written(self) -> Footprint:
-        return View.of(self.layout).footprint()
+    def _view_as_written(self) -> View:
+        return View.of(self.layout)
 
     def choosing(self, name: str, value: str) -> Context:
         """Return the same workload with another answer to an open choice."""
@@ -66,9 +65,9 @@ class Context:
             return self.layout
         return lay_out(self.workload, self.geometry, plan)
 
-    def private_footprint(self, layout: Layout) -> Footprint:
-        """Return the footprint of a layout with nothing shared; the one as written is computed once."""
-        return self._private_as_written if layout is self.layout else View.of(layout).footprint()
+    def view(self, layout: Layout) -> View:
+        """Return the view of a layout in which every process has its own tables; that as written is made once."""
+        return self._view_as_written if layout is self.layout else View.of(layout)
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class Policy:
 
     def view(self, layout: Layout, context: Context) -> View:
         """Return the mappings as this policy sees them."""
-        return View.of(layout)
+        return context.view(layout)
 
     def sharing(self, view: View, context: Context) -> SharingRule | None:
         """Return the rule that says which tables may be one; None: none."""

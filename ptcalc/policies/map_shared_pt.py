@@ -33,8 +33,9 @@ class MapSharedPt(Policy):
 
     def view(self, layout: Layout, context: Context) -> View:
         """Keep VMAs with the MAP_SHARED_PT flag apart from those without."""
-        view = View.of(layout)
-        return replace(view, vmas=merge(view.rows, apart=_eligible(view)))
+        view = context.view(layout)
+        eligible = _eligible(view)
+        return replace(view, vmas=merge(view.rows, apart=eligible)) if eligible.any() else view
 
     def changes(self, view: View, context: Context) -> tuple[str, ...]:
         """Programs must ask for it with a flag of mmap."""

@@ -34,7 +34,7 @@ class Mshare(Policy):
 
     def view(self, layout: Layout, context: Context) -> View:
         """Move the members' rows into the address space of their region's host mm, at the segment's offsets."""
-        view = View.of(layout)
+        view = context.view(layout)
         rows = view.rows
         member = members(view)
         if not member.any():

@@ -236,7 +236,7 @@ def evaluate_policy(policy: Policy, context: Context) -> Outcome:
     layout = context.lay_out(plan)
     view = policy.view(layout, context)
     rule = policy.sharing(view, context)
-    private = context.private_footprint(layout) if (view.home < view.groups).all() else view.footprint()
+    private = view.footprint()
     footprint = private if rule is None else view.footprint(rule)
     return Outcome(
         policy, context, layout, view, rule, footprint, private, changes + policy.changes(view, context),

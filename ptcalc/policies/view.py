@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,9 @@ class View:
     home: Ints
     homes: int
     file_size: Ints
+    # Levels at which nothing is shared, by their place: policies with the same view count them once.
+    _unshared: dict[int, LevelCovers] = field(init=False, default_factory=dict, compare=False, repr=False)
+    _found: dict[int, Covers] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, layout: Layout) -> View:
@@ -98,15 +101,21 @@ class View:
 
     def footprint(self, sharing: SharingRule | None = None) -> Footprint:
         """Count tables at every level below the root; `sharing` says which may be one."""
-        leaf = self.leaf_table()[self.run_row]
         levels = []
         for place, level in enumerate(self.geometry.levels[:-1]):
-            chosen = np.flatnonzero(leaf <= place)
             rule = sharing(self, level.name) if sharing is not None else None
-            levels.append(self._level(place, level.name, level.span, chosen, rule))
+            if rule is not None and rule.may.any():
+                levels.append(self._level(place, level.name, level.span, rule))
+                continue
+            if place not in self._unshared:
+                self._unshared[place] = self._level(place, level.name, level.span, None)
+            levels.append(self._unshared[place])
         return Footprint(levels, self.touched, self.groups)
 
-    def _level(self, place: int, name: str, span: int, chosen: Ints, rule: Sharing | None) -> LevelCovers:
+    def _covers(self, place: int, name: str, span: int) -> Covers:
+        """Return the tables that the runs reach at a level, each in the scope of its row's home."""
+        leaf = self.leaf_table()
+        chosen = np.flatnonzero(leaf[self.run_row] <= place)
         found = covers(self.touched.take(chosen) if len(chosen) < len(self.run_row) else self.touched, span)
         run = chosen[found.run]
         found = Covers(
@@ -117,10 +126,16 @@ class View:
         if free is not None:
             # Every process has the table of the low addresses anyway.
             found = found.clipped(np.int64(free // span) + (free % span > 0), np.int64(1 << 62))  # type: ignore[arg-type]
+        return found
+
+    def _level(self, place: int, name: str, span: int, rule: Sharing | None) -> LevelCovers:
+        if place not in self._found:
+            self._found[place] = self._covers(place, name, span)
+        found = self._found[place]
         family = np.arange(self.homes)
         origin = np.zeros(self.homes, np.int64)
         thp = self._thp() if place == 0 else None
-        if (rule is None or not rule.may.any()) and thp is None:
+        if rule is None and thp is None:
             return LevelCovers(name, span, found, family, origin)
         vma = self.vmas.of_row[self.run_row[found.run]]
         # Only tables that lie wholly inside a VMA can be shared or be replaced by a huge page.
@@ -131,7 +146,7 @@ class View:
         vma = self.vmas.of_row[self.run_row[inside.run]]
         scope = self.home[self.vmas.row]
         shift = np.zeros(len(scope), np.int64)
-        if rule is not None and rule.may.any():
+        if rule is not None:
             delta = self.delta()
             phase = delta % span
             scope, family_of = scope.copy(), self.homes
@@ -224,9 +239,18 @@ class Thp:
 def _number(keys: tuple[Ints, ...], may: Flags) -> Ints:
     """Number the distinct keys of the VMAs that may share, shape (V,); -1 elsewhere."""
     out = np.full(len(may), -1, np.int64)
-    table = np.stack([key[may] for key in keys], axis=1)
-    _, number = np.unique(table, axis=0, return_inverse=True)
-    out[may] = number.reshape(-1)
+    code = np.zeros(int(may.sum()), np.int64)
+    for key in keys:
+        part = key[may]
+        low = int(part.min())
+        width = int(part.max()) - low + 1
+        if int(code.max()) >= (1 << 62) // width:
+            code = np.unique(code, return_inverse=True)[1]
+        if int(code.max()) >= (1 << 62) // width:
+            values, part = np.unique(part, return_inverse=True)
+            low, width = 0, len(values)
+        code = code * width + (part - low)
+    out[may] = np.unique(code, return_inverse=True)[1]
     return out
 
 
