@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptcalc.cli.options import evaluate, workload_options
+from ptcalc.cli.options import evaluate, examples, workload_options
 from ptcalc.cli.output import emit, screen
 from ptcalc.errors import CheckFailed
 
@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from ptcalc.result import Estimate, RiskLevel
 
 
-@click.command("estimate")
+@click.command(
+    "estimate",
+    short_help="Page tables under every policy; does the machine still fit?",
+    epilog=examples(
+        "ptcalc estimate examples/oracle-sga-1500.yaml",
+        "ptcalc estimate examples/oracle-sga-1500.yaml --policy today --policy hugetlb-2M --format json",
+        "ptcalc estimate examples/oracle-sga-1500.yaml --policy hugetlb-2M --fail-on warning",
+    ),
+)
 @workload_options
 @click.option(
     "--fail-on",
@@ -33,12 +41,6 @@ def command(
     """Say what page tables cost under every policy, and whether the machine still fits.
 
     WORKLOAD is a YAML file, or - for standard input.
-
-    \b
-    Examples:
-      ptcalc estimate examples/oracle-sga-1500.yaml
-      ptcalc estimate examples/oracle-sga-1500.yaml --policy today --policy hugetlb-2M --format json
-      ptcalc estimate examples/oracle-sga-1500.yaml --policy hugetlb-2M --fail-on warning
     """
     estimate = evaluate(workload, policies=policies, choices=choices, strict=strict, config=config)
     if fail_on is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptcalc.cli.options import evaluate, workload_options
+from ptcalc.cli.options import evaluate, examples, workload_options
 from ptcalc.cli.output import emit, screen
 from ptcalc.errors import printable
 
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from ptcalc.result import Estimate
 
 
-@click.command("explain")
+@click.command(
+    "explain",
+    short_help="The arithmetic behind it, and why tables are not shared.",
+    epilog=examples(
+        "ptcalc explain examples/oracle-sga-1500.yaml --policy today",
+        "ptcalc explain examples/oracle-sga-1500.yaml --policy file-shared --format json",
+    ),
+)
 @workload_options
 @click.option("--group", metavar="NAME", help="Only this group of processes.")
 def command(
@@ -30,11 +37,6 @@ def command(
     """Show the arithmetic: level by level, mapping by mapping, and why what is not shared is not.
 
     WORKLOAD is a YAML file, or - for standard input.
-
-    \b
-    Examples:
-      ptcalc explain examples/oracle-sga-1500.yaml --policy today
-      ptcalc explain examples/oracle-sga-1500.yaml --policy file-shared --format json
     """
     estimate = evaluate(workload, policies=policies, choices=choices, strict=strict, config=config)
     if group is not None:

@@ -18,6 +18,7 @@ from typing import cast
 import click
 
 from ptcalc import __version__
+from ptcalc.cli.options import examples
 from ptcalc.cli.output import discard
 from ptcalc.errors import PtcalcError, printable
 
@@ -57,17 +58,16 @@ def _version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples("ptcalc estimate examples/oracle-sga-1500.yaml"),
+)
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version."
 )
 def cli() -> None:
-    """Say what page tables cost, who owns them, and whether the machine still fits.
-
-    \b
-    Example:
-      ptcalc estimate examples/oracle-sga-1500.yaml
-    """
+    """Say what page tables cost, who owns them, and whether the machine still fits."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         _say("ptcalc: not enough memory for this workload")
         return CANNOT_DO_HERE
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, nobody is shown a traceback
         _say(_defect(error, settings))
         return DEFECT
 

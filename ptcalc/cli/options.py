@@ -22,6 +22,13 @@ def _debug(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
         settings.debug = True
 
 
+def examples(*commands: str) -> str:
+    """Return an epilog that shows `commands`, each on a line of its own that click does not wrap."""
+    return "\n".join(
+        ("\b", "Example:" if len(commands) == 1 else "Examples:", *(f"  {each}" for each in commands))
+    )
+
+
 def workload_options(command: Command) -> Command:
     """Add WORKLOAD and the options of every command that evaluates one."""
     for decorate in reversed(

@@ -44,10 +44,8 @@ def emit(text: str) -> None:
     Whoever closed standard output, or stopped reading it, does not want the rest: that is no failure, and the
     exit code stays that of the answer.  Any other failure to write is one.
 
-    Raises
-    ------
-    CannotDoHere
-        Standard output cannot be written (a full disk, say).
+    Raises:
+        CannotDoHere: standard output cannot be written (a full disk, say).
     """
     if sys.stdout is None:
         return

@@ -64,7 +64,7 @@ def _group(page: Page, result: PolicyResult, process: ProcessTables) -> None:
     if together:
         page.say(
             f"{together} (neighbouring mappings share edge tables)",
-            label="tables of one process if none is shared: ",
+            label="tables of one process, unshared: ",
             indent=4,
         )
     spread = "" if process.vmpte_sd_bytes is None else f" ± {fmt.exact_bytes(process.vmpte_sd_bytes)}"

@@ -94,7 +94,8 @@ class Page:
         longest = max((cell_len(word) for word in body.plain.split()), default=0)
         if label and (head.cell_len > self.width // 2 or head.cell_len + longest > self.width):
             # No room for the text beside so long a label.
-            self._put(self._wrap(head, self.width))
+            for line in self._wrap(_text(label), self.width - indent):
+                self._put([Text(" " * indent) + line])
             head = Text(" " * (indent + 2))
         blank = Text(" " * head.cell_len)
         for number, line in enumerate(self._wrap(body, self.width - head.cell_len)):
@@ -107,11 +108,12 @@ class Page:
         *,
         leave_out: Sequence[Collection[str]] = (),
         indent: int = 0,
+        title: str = "",
     ) -> None:
         """Add `rows` in columns.
 
         Where they do not fit, the first of `leave_out` (titles) that makes them fit is left out; if none
-        does, each row becomes a record of its own with all its cells.
+        does, each row becomes a record of its own with all its cells, below `title` if there is one.
         """
         for out in ((), *leave_out):
             kept = [place for place, column in enumerate(columns) if column.title not in out]
@@ -119,8 +121,8 @@ class Page:
             if max(line.cell_len for line in lines) + indent <= self.width:
                 self._put(Text(" " * indent) + line for line in lines)
                 return
-        if columns[0].title:
-            self.say((columns[0].title, "dim"), indent=indent)
+        if title:
+            self.say((title, "dim"), indent=indent)
         for row in rows:
             self._record(columns, row, indent)
 
@@ -132,7 +134,7 @@ class Page:
             for number, (columns, rows) in enumerate(blocks):
                 if number:
                     self.blank()
-                self.table(columns, rows)
+                self.table(columns, rows, title=columns[0].title)
             return
         for across in zip_longest(*grids, fillvalue=Text()):
             line = Text()

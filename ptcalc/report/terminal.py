@@ -181,7 +181,7 @@ def _policies(page: Page, estimate: Estimate) -> None:
         _bounds(page, deployable)
     if others:
         as_of = max(result.availability.as_of for result in others)
-        page.heading(f"NO MAINLINE KERNEL YET (as of {as_of}): what would be, not a choice that you have")
+        page.heading(f"NO MAINLINE KERNEL YET (as of {as_of}): figures of what would be")
         _policy_table(page, others)
         _changes(page, others, "would need")
         _bounds(page, others)
@@ -268,7 +268,7 @@ def _how_sure(page: Page, estimate: Estimate, subject: PolicyResult) -> None:
     assumed = f"; {fmt.plural(len(estimate.assumptions), 'assumption')} below" if estimate.assumptions else ""
     tables = subject.page_tables
     if is_exact(subject):
-        text = f"page tables are exact for what the file says; nothing in them is left to chance{assumed}."
+        text = f"page tables are exact for what the file says{assumed}."
     else:
         spread = f" ± {fmt.size(tables.sd_bytes)}" if tables.sd_bytes is not None else ""
         expected = fmt.size(tables.used_bytes, exact=False)
