@@ -257,3 +257,76 @@ def _continued(draw: st.DrawFn, before: Document, segments_: Document, touches: 
     mapping.pop("access", None)
     mapping["touch"] = draw(touches(length_of(mapping, segment)))
     return mapping
+
+
+@st.composite
+def short_pools(draw: st.DrawFn) -> Document:
+    """One hugetlb segment whose pool may be too small for it."""
+    page = draw(st.sampled_from([2 * MIB, 2 * MIB, GIB]))
+    most = 8 if page == 2 * MIB else 3
+    size = draw(st.integers(1, most)) * page
+    pool = draw(st.integers(0, most))
+    segment = {"size": size, "backing": "hugetlb", "page_size": page}
+    segment["on_short_pool"] = draw(st.sampled_from(["small", "mixed", "fail"]))
+    start = draw(st.sampled_from([GIB, SLOT - GIB]))
+    groups: Document = {}
+    for number in range(draw(st.integers(1, 2))):
+        offset = draw(st.integers(0, size // page - 1)) * page
+        mapping: Document = {"segment": "pool", "offset": offset, "address": start + offset}
+        mapping["touch"] = draw(exact_touches(size - offset))
+        if draw(st.booleans()):
+            mapping["protection"] = "r"
+        groups[f"g{number}"] = {"count": draw(st.integers(1, 3)), "mappings": [mapping]}
+    host = {"memory": 1 << 40, "hugepages": {page: pool}}
+    return {"version": 1, "name": "pool", "host": host, "segments": {"pool": segment}, "processes": groups}
+
+
+@st.composite
+def tiny_random_workloads(draw: st.DrawFn) -> Document:
+    """Mappings of a few pages that lie across the border of a table, touched at random: all outcomes can be listed."""
+    border = draw(st.sampled_from([2 * MIB, GIB, SLOT]))
+    inside = (
+        draw(st.sampled_from([2 * MIB, 2 * MIB, GIB])) - 2 * PAGE
+    )  # offset: near a border of the region's tables
+    pages = draw(st.integers(3, 5))
+    backing = draw(st.sampled_from(["shmem", "file", "private"]))
+    segment = {"size": inside + 16 * PAGE, "backing": backing}
+    groups: Document = {}
+    for number in range(draw(st.integers(1, 2))):
+        before = draw(st.integers(1, pages - 1))
+        mapping: Document = {"segment": "s", "offset": inside, "length": pages * PAGE}
+        mapping["address"] = SLOT + border - before * PAGE
+        mapping["touch"] = draw(random_touches(pages * PAGE, most=2))
+        if draw(st.integers(0, 3)) == 0:
+            mapping["touch"] = [mapping["touch"], {"ranges": [{"start": 0, "length": PAGE}]}]
+        mappings = [mapping]
+        if draw(st.booleans()) and number == 0:
+            # A neighbour that shares the edge table.
+            more: Document = {"segment": "s", "offset": 0, "length": 4 * PAGE}
+            more["address"] = mapping["address"] + pages * PAGE + draw(st.sampled_from([0, PAGE]))
+            more["touch"] = draw(st.sampled_from(["all", "none", {"pages": 1, "pattern": "scattered"}]))
+            mappings.append(more)
+        groups[f"g{number}"] = {"count": 1 if number else draw(st.integers(1, 2)), "mappings": mappings}
+    host = {"memory": 1 << 40}
+    return {"version": 1, "name": "tiny", "host": host, "segments": {"s": segment}, "processes": groups}
+
+
+@st.composite
+def clustered_random_workloads(draw: st.DrawFn) -> Document:
+    """A few large clusters, so that whole tables are shared and all outcomes can still be listed."""
+    size = draw(st.sampled_from([4 * MIB, 5 * MIB, 4 * MIB + PAGE]))
+    segment = {"size": size, "backing": draw(st.sampled_from(["shmem", "file"]))}
+    groups: Document = {}
+    for number in range(draw(st.integers(1, 2))):
+        offset = draw(st.sampled_from([0, 0, PAGE, MIB]))
+        mapping: Document = {"segment": "s", "offset": offset}
+        mapping["address"] = SLOT + draw(st.sampled_from([0, 0, PAGE, 2 * MIB])) + offset
+        touch: Document = {"pages": draw(st.sampled_from([1, 256, 300])), "pattern": "clustered"}
+        touch["cluster"] = draw(st.sampled_from([MIB, 2 * MIB, 3 * MIB]))
+        touch["overlap"] = draw(st.sampled_from(["independent", "same"]))
+        mapping["touch"] = touch
+        if number:
+            mapping["protection"] = draw(st.sampled_from(["rw", "r"]))
+        groups[f"g{number}"] = {"count": 1 if number else draw(st.integers(1, 2)), "mappings": [mapping]}
+    host = {"memory": 1 << 40}
+    return {"version": 1, "name": "clusters", "host": host, "segments": {"s": segment}, "processes": groups}

@@ -17,6 +17,19 @@ Candidates = Sequence[tuple[int, ...]]
 Pick = Callable[[Candidates, int], Iterable[tuple[int, ...]]]
 
 
+class _SinglePages(Sequence[tuple[int, ...]]):
+    """Every page of a mapping by itself, without a list of them."""
+
+    def __init__(self, pages: int) -> None:
+        self._pages = range(pages)
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    def __getitem__(self, place: Any) -> Any:
+        return (self._pages[place],)
+
+
 def is_random(touch: Any) -> bool:
     """True if the touch is drawn at random."""
     return touch.form == "amount" and touch.pattern != "contiguous"
@@ -46,7 +59,7 @@ def touched_pages(touch: Any, *, offset: int, length: int, pick: Pick | None = N
         return frozenset(range(wanted))
     assert pick is not None, "a random touch in the exact model"
     if touch.pattern == "scattered":
-        candidates = [(page,) for page in range(pages)]
+        candidates: Candidates = _SinglePages(pages)
         draws = wanted
     else:
         # Slots are aligned to the segment's offset; those at the mapping's ends may be shorter, and are as likely.
