@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from ptcalc.layout.rows import BACKINGS, Rows
 
 Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +27,8 @@ class Vmas:
     of_row: Ints
 
 
-def merge(rows: Rows, apart: Flags | None = None) -> Vmas:
-    """Merge the rows of each process into VMAs; rows marked in `apart` (shape (R,)) stay by themselves."""
+def merge(rows: Rows) -> Vmas:
+    """Merge the rows of each process into VMAs."""
     many = len(rows.group)
     if many == 0:
         nothing = np.zeros(0, np.int64)
@@ -48,8 +47,6 @@ def merge(rows: Rows, apart: Flags | None = None) -> Vmas:
         joins &= column[left] == column[right]
     joins &= rows.file_offset[left] + rows.end[left] - rows.start[left] == rows.file_offset[right]
     joins &= rows.backing[left] != BACKINGS.index("hugetlb")
-    if apart is not None:
-        joins &= ~apart[left] & ~apart[right]
     number = np.concatenate([[0], np.cumsum(~joins)])
     of_row = np.empty(many, np.int64)
     of_row[order] = number

@@ -12,8 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ptcalc.layout.rows import PROTECTIONS, Layout, Place
-from ptcalc.layout.vmas import merge
+from ptcalc.layout.rows import PROTECTIONS, Place
 from ptcalc.policies.base import AS_OF, Choice, Context, Policy
 from ptcalc.policies.hugetlb_sharing import hugetlb_pmd_sharing, hugetlb_reasons
 from ptcalc.policies.view import HUGETLB, PRIVATE, Sharing, SharingRule, View
@@ -30,12 +29,6 @@ class MapSharedPt(Policy):
     choices: ClassVar[tuple[Choice, ...]] = (
         Choice("vmpte", "each", ("each",), "6.2-g: each sharer counts shared tables (as public prototypes do)"),
     )
-
-    def view(self, layout: Layout, context: Context) -> View:
-        """Keep VMAs with the MAP_SHARED_PT flag apart from those without."""
-        view = context.view(layout)
-        eligible = _eligible(view)
-        return replace(view, vmas=merge(view.rows, apart=eligible)) if eligible.any() else view
 
     def changes(self, view: View, context: Context) -> tuple[str, ...]:
         """Programs must ask for it with a flag of mmap."""
@@ -66,7 +59,8 @@ class MapSharedPt(Policy):
         unit = view.geometry.huge_page_name(view.geometry.pmd_size)
         if rows.alignment[row]:
             return (Reason("address", "needs the same address in every process", "fix the address (placement: same)"),)
-        if rows.start[row] % view.geometry.pmd_size or rows.end[row] % view.geometry.pmd_size:
+        vma = view.vmas.of_row[row]
+        if view.vmas.start[vma] % view.geometry.pmd_size or view.vmas.end[vma] % view.geometry.pmd_size:
             text = f"address and size must be multiples of {unit}"
             return (Reason("misaligned", text, f"move it to a {unit} boundary and round its size"),)
         if mapping.protection == "none":
@@ -80,15 +74,16 @@ class MapSharedPt(Policy):
 
 
 def _eligible(view: View) -> Flags:
-    rows, unit = view.rows, view.geometry.pmd_size
+    """Return the rows whose VMA may use the tables of the file's host mm, shape (R,)."""
+    rows, vmas, unit = view.rows, view.vmas, view.geometry.pmd_size
+    whole = (vmas.start % unit == 0) & (vmas.end % unit == 0)
     return np.asarray(
         rows.shared
         & rows.allow
         & (rows.backing != HUGETLB)
         & (rows.backing != PRIVATE)
         & (rows.alignment == 0)
-        & (rows.start % unit == 0)
-        & (rows.end % unit == 0)
+        & whole[vmas.of_row]
         & (rows.protection != PROTECTIONS.index("none"))
         & ~rows.softdirty
         & (rows.uffd == 0)

@@ -181,7 +181,11 @@ class View:
         # (mm/memory.c:do_cow_fault, wp_page_copy).
         # userfaultfd minor faults resolve base page by base page (measured on 6.18); missing and wp do not matter.
         minor = rows.uffd == UFFD.index("minor")
-        may = switched & congruent & ~refused & ~minor & (rows.shared | ~rows.write)
+        # A host mm has one VMA for all its members: it refuses huge pages only if all of them do.
+        willing = np.zeros(self.homes, bool)
+        willing[self.home[~refused]] = True
+        refusing = np.where(self.home >= self.groups, ~willing[self.home], refused)
+        may = switched & congruent & ~refusing & ~minor & (rows.shared | ~rows.write)
         return Thp(
             huge=(may & advising)[self.run_row],
             may_block=may & ~advising,
