@@ -12,7 +12,6 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import click
@@ -31,11 +30,11 @@ COMMANDS = {
 }
 
 
-@dataclass(slots=True)
 class Settings:
     """What options mean for the outermost level."""
 
-    debug: bool = False
+    def __init__(self) -> None:
+        self.debug = False
 
 
 class LazyGroup(click.Group):

@@ -70,7 +70,7 @@ def discard() -> None:
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
     except (OSError, ValueError, AttributeError):
-        sys.stdout = None  # type: ignore[assignment]  # what Python itself sets where there is no descriptor
+        sys.stdout = None  # what Python itself sets where there is no descriptor
 
 
 def _can_draw(encoding: str | None) -> bool:

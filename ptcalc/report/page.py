@@ -109,8 +109,8 @@ class Page:
         leave_out: Sequence[Collection[str]] = (),
         indent: int = 0,
         title: str = "",
-    ) -> None:
-        """Add `rows` in columns.
+    ) -> frozenset[str]:
+        """Add `rows` in columns and return the titles of those that are shown.
 
         Where they do not fit, the first of `leave_out` (titles) that makes them fit is left out; if none
         does, each row becomes a record of its own with all its cells, below `title` if there is one.
@@ -120,11 +120,12 @@ class Page:
             lines = grid([columns[place] for place in kept], [[row[place] for place in kept] for row in rows])
             if max(line.cell_len for line in lines) + indent <= self.width:
                 self._put(Text(" " * indent) + line for line in lines)
-                return
+                return frozenset(columns[place].title for place in kept)
         if title:
             self.say((title, "dim"), indent=indent)
         for row in rows:
             self._record(columns, row, indent)
+        return frozenset(column.title for column in columns)
 
     def beside(self, blocks: Sequence[Block]) -> None:
         """Add tables side by side, or one below the other where there is no room."""

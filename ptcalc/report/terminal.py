@@ -12,6 +12,8 @@ RISK_TEXT: dict[RiskLevel, str] = {"ok": "ok", "warning": "warning", "critical":
 SEVERITY_STYLE = {"info": "", "warning": "yellow", "error": "red"}
 
 BAR_CELLS = 10
+# Titles of the columns that need a word of explanation.
+VMPTE, GAUGE = "VmPTE", "of memory"
 
 
 def render(estimate: Estimate, screen: Screen) -> str:
@@ -63,11 +65,7 @@ def _headline(result: PolicyResult, processes: int) -> str:
         case "warning":
             return f"YES, but little is left (WARNING). {place} carries {crowd} {room}."
         case "critical":
-            swap = f", with {fmt.size(result.memory.swap_used_bytes)} of swap in use"
-            return (
-                f"BARELY (CRITICAL). {place} just carries {crowd}"
-                f"{swap if result.memory.swap_used_bytes else ''} {room}."
-            )
+            return f"BARELY (CRITICAL). {place} just carries {crowd} {room}."
         case "oom":
             if 0 < risk.max_processes < processes:
                 first = fmt.ordinal(risk.max_processes + 1)
@@ -100,10 +98,16 @@ def _demand_sentence(result: PolicyResult) -> str:
     unit = fmt.unit_of(memory.capacity_bytes)
     usable = "usable" if memory.boundary == "host" else "allowed"
     free = fmt.size(abs(memory.headroom_bytes))
+    if memory.headroom_bytes >= 0:
+        rest = f"{free} left"
+    elif result.risk.level == "oom":
+        rest = f"{free} too much"
+    else:
+        rest = f"{free} must go to swap"
     return (
         f"Demand {fmt.in_unit(memory.demand_bytes, unit, exact=result.page_tables.exact)} of"
         f" {fmt.in_unit(memory.capacity_bytes, unit)} {unit} {usable}:"
-        f" {free} {'too much' if memory.headroom_bytes < 0 else 'left'}."
+        f" {rest}."
     )
 
 
@@ -121,8 +125,10 @@ def _advice(page: Page, verdict: Verdict) -> None:
         else "still too little memory"
     )
     reach = f"{outcome} ({RISK_TEXT[best.risk.level]}), OOM after {best.risk.max_processes:,}"
-    if best is subject and best.risk.level == "ok":
-        page.say(f"nothing: {best.policy} is safe.", label=("DO   ", "bold green"))
+    if subject.risk.level == "ok":
+        more = best.memory.headroom_bytes - subject.memory.headroom_bytes
+        better = f" {best.policy} would leave {fmt.size(more)} more." if best is not subject else ""
+        page.say(f"nothing: {subject.policy} is safe.{better}", label=("DO   ", "bold green"))
     elif best is subject:
         page.say("no policy that can be deployed is better; see the findings.", label=("DO   ", "bold"))
     else:
@@ -174,42 +180,57 @@ def capacity_terms(result: PolicyResult, unit: str) -> str:
 def _policies(page: Page, estimate: Estimate) -> None:
     deployable = [result for result in estimate.policies if result.availability.deployable]
     others = [result for result in estimate.policies if not result.availability.deployable]
+    shown: frozenset[str] = frozenset()
     if deployable:
         page.heading("CAN BE DEPLOYED")
-        _policy_table(page, deployable)
+        shown |= _policy_table(page, deployable)
         _changes(page, deployable, "needs")
         _bounds(page, deployable)
     if others:
         as_of = max(result.availability.as_of for result in others)
         page.heading(f"NO MAINLINE KERNEL YET (as of {as_of}): figures of what would be")
-        _policy_table(page, others)
+        shown |= _policy_table(page, others)
         _changes(page, others, "would need")
         _bounds(page, others)
+    _legend(page, estimate, shown)
+
+
+def _legend(page: Page, estimate: Estimate, shown: frozenset[str]) -> None:
+    """Explain the marks of the columns that are `shown`."""
+    page.blank()
+    if GAUGE in shown:
+        page.say(f"{GAUGE}: ▒ other demand, █ page tables, · free, ▶ more than there is.")
+    if VMPTE not in shown:
+        return
+    if any(len(result.processes) > 1 for result in estimate.policies):
+        page.say(f"{VMPTE}: of one process of the group where it is largest.")
     if any(not process.vmpte_defined for result in estimate.policies for process in result.processes):
-        page.say("* no kernel defines what VmPTE shows for these shared tables; assumed: as if private.")
+        page.say(
+            f"{VMPTE} with *: no kernel defines it for these shared tables; assumed: as if they were private."
+        )
 
 
-def _policy_table(page: Page, results: list[PolicyResult]) -> None:
+def _policy_table(page: Page, results: list[PolicyResult]) -> frozenset[str]:
     unit = fmt.unit_of(max(result.memory.capacity_bytes for result in results))
     what_if = not results[0].availability.deployable
-    free, gauge = f"free {unit}", "of memory"
+    free = f"free {unit}"
     columns = [
         Column("policy", right=False),
         *([Column("state", right=False)] if what_if else []),
         Column("tables"),
-        Column("VmPTE"),
+        Column(VMPTE),
         Column(f"demand {unit}"),
         Column(free),
         Column("risk", right=False),
         Column("safe"),
         Column("OOM after"),
-        Column(gauge, right=False),
+        Column(GAUGE, right=False),
     ]
     rows = [_row(result, unit) for result in results]
     # On a narrow screen that goes first which the rest implies: the bar's percentage says what is free, and
     # the other way round.
-    narrower = (("VmPTE",), ("VmPTE", free), ("VmPTE", gauge), ("VmPTE", free, gauge))
-    page.table(columns, rows, leave_out=narrower)
+    narrower = ((VMPTE,), (VMPTE, free), (VMPTE, GAUGE), (VMPTE, free, GAUGE))
+    return page.table(columns, rows, leave_out=narrower)
 
 
 def _row(result: PolicyResult, unit: str) -> list[Cell]:
@@ -284,7 +305,7 @@ def _findings(page: Page, estimate: Estimate) -> None:
         return
     page.heading("FINDINGS")
     for finding in estimate.findings:
-        where = f"{estimate.file}:{finding.line}:{finding.column}: "
+        where = f"{estimate.file}:{finding.line}:{finding.column}: " if finding.line else f"{estimate.file}: "
         about = f"{finding.policy}: " if finding.policy else ""
         style = SEVERITY_STYLE[finding.severity]
         page.say(where, (finding.severity, style), f": {about}{finding.message} [{finding.code}]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -181,9 +182,9 @@ def test_unwritable_output_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None
         def write(self, _: str) -> None:
             raise OSError(self.number, "the reason")
 
-    monkeypatch.setattr(output.sys, "stdout", Stream(errno.ENOSPC))
+    monkeypatch.setattr(sys, "stdout", Stream(errno.ENOSPC))
     with pytest.raises(CannotDoHere, match="the reason"):
         output.emit("report")
 
-    monkeypatch.setattr(output.sys, "stdout", Stream(errno.EBADF))
+    monkeypatch.setattr(sys, "stdout", Stream(errno.EBADF))
     output.emit("report")

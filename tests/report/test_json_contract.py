@@ -72,7 +72,7 @@ def test_expected_tables_are_integers_and_marked(case: tuple[str, Estimate]) -> 
             assert level["exact"] is isinstance(exact.tables, int)
 
 
-def _check(value: object, shape: object, where: str) -> None:
+def _check(value: object, shape: Any, where: str) -> None:
     if isinstance(shape, dict):
         assert isinstance(value, dict), where
         assert [key for key in value if key in shape] == list(shape), where

@@ -52,6 +52,24 @@ def test_swap_is_refused_only_where_it_cannot_help(oracle: Estimate, make_policy
     assert not judge(replace(oracle, policies=(swappable,))).swap_is_useless
 
 
+def test_nothing_must_be_done_where_today_is_safe(oracle: Estimate, make_policy: Maker) -> None:
+    """A host that is safe is told so, and only then what more there would be."""
+    today = make_policy("today", tables=20 * GIB, vmpte=GIB)
+    huge = make_policy("hugetlb-2M", tables=GIB, vmpte=GIB, applies=("move sga",))
+    page = terminal.render(replace(oracle, policies=(today, huge)), Screen())
+
+    assert "DO   nothing: today is safe. hugetlb-2M would leave 19.0 GiB more." in page
+
+
+@pytest.mark.parametrize("width", [None, 120, 80])
+def test_legend_explains_what_is_shown(oracle: Estimate, width: int | None) -> None:
+    """No footnote without its mark, no mark without its footnote."""
+    page = terminal.render(oracle, Screen(width))
+
+    assert ("MiB*" in page) is ("VmPTE with *:" in page)
+    assert "of memory: " in page
+
+
 @pytest.mark.parametrize(
     ("starts", "level", "most"),
     [
