@@ -436,7 +436,7 @@ def counted() -> Iterator[Layout]:
     """
     yield from (layout for layout in [*hugetlb(), *generated_hugetlb()] if len(layout.processes()) > 1)
     yield one(
-        "counted-memfd", Segment("memfd", 64 * MIB, fill=True), Mapping("s", BASE + MIB, 64 * MIB), count=8
+        "counted-memfd", Segment("memfd", 16 * MIB, fill=True), Mapping("s", BASE + MIB, 16 * MIB), count=8
     )
     yield one(
         "counted-thp",
