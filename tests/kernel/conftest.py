@@ -120,8 +120,8 @@ def huge_pages() -> Iterator[None]:
 def counter() -> Iterator[dict[str, str]]:
     """What counts the tables of all processes under test, a shared one once; the keys of a mapper's job.
 
-    A memory cgroup of version 1 counts their kernel memory and nobody else's.  Elsewhere it is PageTables of
-    the whole machine: the line `pagetables` of version 2 stands still on some kernels (6.18 and a few updates).
+    A memory cgroup of version 1 counts their kernel memory and no other's.  Elsewhere it is PageTables of
+    the machine: the line `pagetables` of version 2 stands still on some kernels (6.18 and a few updates).
     """
     path = CGROUPS / f"ptcalc-test-{os.getpid()}"
     made = False
