@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ptcalc.errors import printable
+from ptcalc.errors import nearest, printable, quote
 
 if TYPE_CHECKING:
     from ptcalc.cli.main import Settings
@@ -105,7 +105,9 @@ def evaluate(
 def _require(name: str, known: Collection[str], what: str, option: str) -> None:
     if name not in known:
         accepted = f"accepted: {', '.join(known)}" if known else "there is none"
-        raise click.BadParameter(f"'{printable(name)}' is no {what}; {accepted}", param_hint=option)
+        guess = nearest(name, known)
+        typo = f"did you mean {quote(guess)}? " if guess else ""
+        raise click.BadParameter(f"{quote(name)} is no {what}; {typo}{accepted}", param_hint=option)
 
 
 def _answers(choices: Sequence[str]) -> dict[str, str]:

@@ -67,7 +67,10 @@ def test_check_judges_the_chosen_policies(workload: Path, capsys: pytest.Capture
     ("arguments", "said"),
     [
         (["estimate"], "WORKLOAD"),
-        (["estimate", "{}", "--policy", "tody"], "accepted: today, private, hugetlb-2M"),
+        (
+            ["estimate", "{}", "--policy", "tody"],
+            "did you mean 'today'? accepted: today, private, hugetlb-2M",
+        ),
         (["estimate", "{}", "--format", "xml"], "'text', 'json'"),
         (["estimate", "{}", "--fail-on", "ok"], "'warning', 'critical', 'oom'"),
         (["estimate", "{}", "--choice", "phases=zero"], "POLICY.NAME=VALUE"),
