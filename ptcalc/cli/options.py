@@ -94,7 +94,7 @@ def evaluate(
         _require(name, known, "policy", "--policy")
     for key, value in answers.items():
         policy, _, name = key.partition(".")
-        _require(policy, known, "policy", "--choice")
+        _require(policy, policies or known, "evaluated policy" if policies else "policy", "--choice")
         open_choices = {choice.name: choice for choice in known[policy].choices}
         _require(name, open_choices, f"choice of {policy}", "--choice")
         if open_choices[name].accepted:

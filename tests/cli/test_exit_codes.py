@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ptcalc.errors import CannotDoHere
 
 from ptcalc.cli import estimate as estimate_command
 from ptcalc.cli import output
 from ptcalc.cli.main import main
+from ptcalc.errors import CannotDoHere
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
@@ -80,6 +80,10 @@ def test_check_judges_the_chosen_policies(workload: Path, capsys: pytest.Capture
         (
             ["estimate", "{}", "--choice", "file-shared.phases=zero", "--choice", "file-shared.phases=every"],
             "given two values",
+        ),
+        (
+            ["estimate", "{}", "--policy", "today", "--choice", "file-shared.phases=zero"],
+            "'file-shared' is no evaluated policy; accepted: today",
         ),
         (["explain", "{}", "--group", "nobody"], "there are server, reporter"),
         (["estimate", "{}.missing"], "small.yaml.missing"),
