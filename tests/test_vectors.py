@@ -25,7 +25,7 @@ WHOLE = {"segment": "sga", "address": 512 * GIB}
 
 
 def workload(segment: dict[str, Any], *groups: tuple[int, dict[str, Any]]) -> ptcalc.Workload:
-    """A workload of one segment ``sga`` and groups of (count, mapping); YAML reads the text of a dictionary."""
+    """A workload of one segment ``sga`` and groups of (count, mapping); the text of a dictionary is YAML."""
     processes = {f"group-{n}": {"count": count, "mappings": [m]} for n, (count, m) in enumerate(groups)}
     document = {
         "version": 1,
