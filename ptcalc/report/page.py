@@ -146,19 +146,21 @@ class Page:
     def _record(self, columns: Sequence[Column], row: Sequence[Cell], indent: int) -> None:
         """One row as a record: its first cell as a title, then ``title value`` pairs that stay whole."""
         self.say(row[0], indent=indent)
-        line = Text()
         room = self.width - indent - 2
+        lines = [Text()]
         for column, cell in zip(columns[1:], row[1:], strict=True):
             value = _text(cell)
             if not value.cell_len:
                 continue
             pair = Text.assemble((f"{column.title} ", "dim"), value) if column.title else value
-            if line.cell_len and line.cell_len + len(GAP) + pair.cell_len > room:
-                self._put([Text(" " * (indent + 2)) + line])
-                line = Text()
-            line = line + Text(GAP) + pair if line.cell_len else pair
-        for wrapped in self._wrap(line, room):
-            self._put([Text(" " * (indent + 2)) + wrapped])
+            if not lines[-1].cell_len:
+                lines[-1] = pair
+            elif lines[-1].cell_len + len(GAP) + pair.cell_len <= room:
+                lines[-1] = lines[-1] + Text(GAP) + pair
+            else:
+                lines.append(pair)
+        for line in lines:
+            self._put(Text(" " * (indent + 2)) + wrapped for wrapped in self._wrap(line, room))
 
     def _wrap(self, text: Text, width: int) -> Iterable[Text]:
         return text.wrap(self._console, max(width, 10))
