@@ -31,14 +31,13 @@ def _workload() -> ptcalc.Workload:
     groups = "".join(
         f"  g{n}: {{count: 100, mappings: [{{segment: s{n % FILES}}}]}}\n" for n in range(GROUPS)
     )
-    return ptcalc.loads(
-        f"version: 1\nname: a million rows\nhost: {{memory: 64 TiB}}\nsegments:\n{segments}processes:\n{groups}"
-    )
+    head = "version: 1\nname: a million rows\nhost: {memory: 64 TiB}\n"
+    return ptcalc.loads(f"{head}segments:\n{segments}processes:\n{groups}")
 
 
 @dataclass(frozen=True)
 class MillionRows:
-    """Mappings at random addresses of random lengths, in random order, half of them congruent with their file."""
+    """Mappings at random addresses, of random lengths, in random order; half are congruent with their file."""
 
     start: Ints
     length: Ints
@@ -78,8 +77,8 @@ class MillionRows:
             mapping=number, group=self.group, file=self.file, start=start, end=end, file_offset=offset,
             delta=start - offset, seg_lo=offset, seg_hi=offset + end - start, segment=self.file,
             backing=np.full(ROWS, BACKINGS.index(segment.backing)), page=np.full(ROWS, page),
-            thp=np.full(ROWS, THP.index(segment.thp)), shared=yes, protection=self.protection, madvise=zero, uffd=zero,
-            softdirty=no, allow=yes, write=self.protection == PROTECTIONS.index("rw"), alignment=zero,
+            thp=np.full(ROWS, THP.index(segment.thp)), shared=yes, protection=self.protection,
+            madvise=zero, uffd=zero, softdirty=no, allow=yes, write=self.protection == PROTECTIONS.index("rw"), alignment=zero,
         )  # fmt: skip
         runs = Runs(
             row=number, kind=np.full(ROWS, EXACT), lo=self.start, hi=self.start + self.length, step=zero,
@@ -148,7 +147,7 @@ def _evaluation(size: str, count: int) -> ptcalc.Workload:
 
 
 def large_and_small() -> Ratio:
-    """1 TiB mapped by 100,000 processes against 4 KiB mapped by one: everything from the workload to the risk."""
+    """1 TiB mapped by 100,000 processes against 4 KiB mapped by one, from the workload to the risk."""
     large, small = _evaluation("1 TiB", 100_000), _evaluation("4 KiB", 1)
 
     def many(workload: ptcalc.Workload) -> None:

@@ -32,8 +32,9 @@ class Ratio:
         return self.value <= self.limit
 
     def __str__(self) -> str:
+        verdict = "ok  " if self.holds else "SLOW"
         times = f"{self.subject_seconds * 1e3:.1f} ms / {self.reference_seconds * 1e3:.1f} ms"
-        return f"{'ok  ' if self.holds else 'SLOW'} {self.value:6.2f}  limit {self.limit:5.2f}  {self.name} ({times})"
+        return f"{verdict} {self.value:6.2f}  limit {self.limit:5.2f}  {self.name} ({times})"
 
 
 def measure(name: str, subject: Run, reference: Run, *, limit: float, rounds: int) -> Ratio:
@@ -49,6 +50,6 @@ def measure(name: str, subject: Run, reference: Run, *, limit: float, rounds: in
 
 
 def process(code: str, *arguments: str) -> Run:
-    """Return a run of this Python on `code` as a process of its own; one that fails raises CalledProcessError."""
+    """Return a run of `code` in a process of its own; one that fails raises CalledProcessError."""
     command = [sys.executable, "-P", "-c", code, *arguments]
     return lambda: subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
