@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 from .layouts import BASE, GIB, KIB, MIB, PAGE, SLOT, Group, Layout, Mapping, Segment, Touch
 
@@ -405,34 +406,74 @@ def any_touch(rng: random.Random, length: int) -> Touch | None:
     return ("none", "all")[form - 4]
 
 
-def generated_hugetlb(seed: int = SEED, number: int = 12) -> Iterator[Layout]:
-    """Groups that map parts of one huge-page segment with edges, residues and protections drawn at random."""
+def generated_hugetlb(seed: int = SEED, number: int = 20) -> Iterator[Layout]:
+    """Groups that map parts of one huge-page segment with edges, residues and attributes drawn at random."""
     for index in range(number):
         rng = random.Random(seed * 2000 + index)
-        members = []
-        for _ in range(rng.randint(2, 4)):
-            half = rng.randrange(0, 6)
-            length = rng.randint(1, 8 - half) * 512 * MIB
-            offset = half * 512 * MIB
-            # mostly at the segment's own residue, where chunks can be shared
-            address = BASE + rng.choice((0, SLOT)) + offset + rng.choice((0, 0, 0, 512 * MIB, 2 * MIB))
-            mapping = Mapping(
-                "s",
-                address,
-                length,
-                offset=offset,
-                touch={"every": rng.choice((512 * MIB, GIB)), "start": rng.choice((0, 0, 256 * MIB))},
-                protection=rng.choice(("rw", "rw", "r")),
-                map=rng.choice(("shared", "shared", "shared", "private")),
+        members = {}
+        for place in range(rng.randint(2, 4)):
+            # every slot of the address space holds at most one mapping of a process
+            slots = rng.sample(range(3), rng.choice((1, 1, 2)))
+            row = tuple(any_hugetlb(rng, BASE + slot * SLOT) for slot in slots)
+            members[f"g{place}"] = Group(row, rng.randint(1, 3))
+        yield Layout(f"generated-hugetlb-{index}", {"s": Segment("hugetlb", 4 * GIB)}, members)
+
+
+def any_hugetlb(rng: random.Random, base: int) -> Mapping:
+    """Draw a mapping of a 4 GiB segment, mostly at the segment's own residue, where chunks can be shared."""
+    half = rng.randrange(0, 6)
+    offset, length = half * 512 * MIB, rng.randint(1, 8 - half) * 512 * MIB
+    return Mapping(
+        "s",
+        base + offset + rng.choice((0, 0, 0, 512 * MIB, 2 * MIB)),
+        length,
+        offset=offset,
+        touch={"every": rng.choice((512 * MIB, GIB)), "start": rng.choice((0, 0, 256 * MIB))},
+        protection=rng.choice(("rw", "rw", "rw", "r")),
+        map=rng.choice(("shared", "shared", "shared", "private")),
+        madvise=rng.choice(("none", "none", "none", "nohugepage")),
+    )
+
+
+def generated_thp(seed: int = SEED, number: int = 20) -> Iterator[Layout]:
+    """Groups that map a file of huge pages in rows of neighbours, cut and attributed at random."""
+    for index in range(number):
+        rng = random.Random(seed * 3000 + index)
+        size = rng.choice((8 * MIB, 12 * MIB, rng.randint(600, 4000) * PAGE))
+        huge = rng.choice(("always", "always", "within_size"))
+        advice = (
+            ("none", "none", "nohugepage") if huge == "within_size" else ("none", "hugepage", "nohugepage")
+        )
+        members = {}
+        for name in ("x", "y")[: rng.randint(1, 2)]:
+            cuts = {rng.choice((2 * MIB, MIB, PAGE)) * rng.randrange(1, 8) for _ in range(rng.randint(0, 3))}
+            bounds = [0, *sorted(cut for cut in cuts if cut < size), size]
+            base = BASE + rng.choice((0, GIB - 2 * MIB)) + rng.choice((0, 0, 0, MIB, PAGE))
+            kind = rng.choice(("shared", "shared", "private"))
+            row = [
+                Mapping(
+                    "s",
+                    base + start,
+                    stop - start,
+                    offset=start,
+                    touch=any_touch(rng, stop - start),
+                    map=kind,
+                    protection=rng.choice(("rw", "rw", "rw", "r")),
+                    access=rng.choice((None, "read")),
+                    madvise=rng.choice(advice[: rng.choice((1, 3))]),
+                )
+                for start, stop in pairwise(bounds)
+            ]
+            members[name] = Group(
+                tuple(m for m in row if rng.random() < 0.9) or (row[0],), rng.choice((1, 2))
             )
-            members.append((rng.randint(1, 3), mapping))
-        yield groups(f"generated-hugetlb-{index}", Segment("hugetlb", 4 * GIB), *members)
+        yield Layout(f"generated-thp-{index}", {"s": Segment("tmpfs", size, huge=huge, fill=True)}, members)
 
 
 def counted() -> Iterator[Layout]:
-    """Layouts whose tables are also counted on the machine, each shared table once.
+    """Layouts whose tables are also counted all together, each shared one once.
 
-    Base-page segments are in memory beforehand: the cgroup's counter would show their page-cache nodes too.
+    Base-page segments are in memory beforehand: a cgroup's counter would show their page-cache nodes too.
     """
     yield from (layout for layout in [*hugetlb(), *generated_hugetlb()] if len(layout.processes()) > 1)
     yield one(
@@ -455,13 +496,20 @@ EXACT = [
     *hugetlb(),
     *generated(),
     *generated_hugetlb(),
+    *generated_thp(),
 ]
 RANDOM = list(scattered())
 COUNTED = list(counted())
-ON_THE_MACHINE = {
+# A cgroup's counter holds slab as well, so nothing whose touching allocates any (private hugetlb pages do).
+IN_A_CGROUP = {
+    "hugetlb-4G-x2",
     "hugetlb-4G-x16",
     "hugetlb-read-only-attachers",
     "hugetlb-ragged-ends",
+    "hugetlb-congruent-elsewhere",
+    "hugetlb-2M-apart",
+    "hugetlb-userfault-wp",
+    "hugetlb-twice-in-one",
     "counted-memfd",
     "counted-thp",
 }

@@ -117,29 +117,29 @@ def huge_pages() -> Iterator[None]:
 
 
 @pytest.fixture
-def counter() -> Iterator[dict[str, str]]:
-    """What counts the tables of all processes under test, a shared one once; the keys of a mapper's job.
-
-    A memory cgroup of version 1 counts their kernel memory and no other's.  Elsewhere it is PageTables of
-    the machine: the line `pagetables` of version 2 stands still on some kernels (6.18 and a few updates).
-    """
-    path = CGROUPS / f"ptcalc-test-{os.getpid()}"
-    made = False
-    if (CGROUPS / "memory.kmem.usage_in_bytes").exists() and os.access(CGROUPS, os.W_OK):
-        path.mkdir()
-        made = True
-    try:
-        yield {"counter": "cgroup", "cgroup": str(path)} if made else on_the_machine()
-    finally:
-        if made:
-            path.rmdir()
-
-
-def on_the_machine() -> dict[str, str]:
-    """Count by PageTables in /proc/meminfo, if its per-CPU parts can be folded in."""
+def page_tables() -> dict[str, str]:
+    """Count by PageTables of the whole machine; the keys of a mapper's job."""
     if not os.access("/proc/sys/vm/stat_refresh", os.W_OK):
         pytest.skip("only root can fold the parts of PageTables together (/proc/sys/vm/stat_refresh)")
     return {"counter": "meminfo"}
+
+
+@pytest.fixture
+def cgroup() -> Iterator[dict[str, str]]:
+    """Count by the kernel memory of a memory cgroup of version 1; the keys of a mapper's job.
+
+    The line `pagetables` of version 2 stands still on some kernels (6.18 and a few of its updates).
+    """
+    if not (CGROUPS / "memory.kmem.usage_in_bytes").exists():
+        pytest.skip("no memory controller of cgroup version 1 here")
+    if not os.access(CGROUPS, os.W_OK):
+        pytest.skip("only root can make a memory cgroup")
+    path = CGROUPS / f"ptcalc-test-{os.getpid()}"
+    path.mkdir()
+    try:
+        yield {"counter": "cgroup", "cgroup": str(path)}
+    finally:
+        path.rmdir()
 
 
 def meminfo(name: str) -> int:

@@ -14,7 +14,6 @@ import ptcalc
 from ptcalc.result import PolicyResult
 
 from . import catalogue
-from .conftest import on_the_machine
 from .layouts import PAGE, Layout
 
 pytestmark = pytest.mark.kernel
@@ -81,14 +80,13 @@ def test_processes_with_the_same_draw_show_the_same(run: Run) -> None:
 
 
 @layouts(catalogue.COUNTED)
-def test_tables_of_all_processes(layout: Layout, run: Run, counter: dict[str, str]) -> None:
-    compare(layout, lambda: run(layout, **counter))
+def test_page_tables_of_the_machine(layout: Layout, run: Run, page_tables: dict[str, str]) -> None:
+    compare(layout, lambda: run(layout, **page_tables))
 
 
-@layouts([layout for layout in catalogue.COUNTED if layout.name in catalogue.ON_THE_MACHINE])
-def test_page_tables_in_meminfo(layout: Layout, run: Run) -> None:
-    counter = on_the_machine()
-    compare(layout, lambda: run(layout, **counter))
+@layouts([layout for layout in catalogue.COUNTED if layout.name in catalogue.IN_A_CGROUP])
+def test_kernel_memory_of_a_cgroup(layout: Layout, run: Run, cgroup: dict[str, str]) -> None:
+    compare(layout, lambda: run(layout, **cgroup))
 
 
 def compare(layout: Layout, read: Callable[[], dict[str, Any]]) -> None:
