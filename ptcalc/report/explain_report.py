@@ -11,6 +11,13 @@ from ptcalc.report.page import Cell, Column, Page, Screen
 from ptcalc.report.terminal import RISK_STYLE, RISK_TEXT, capacity_terms
 from ptcalc.result import Estimate, LedgerItem, LevelArithmetic, MappingShare, PolicyResult, ProcessTables
 
+LIMITS = {
+    "memory": "limited by the host's memory",
+    "cgroup": "limited by the cgroup's memory limit",
+    "pid_max": "more do not exist: pid_max; memory would do for more",
+    "fixed": "no group grows, and these fit",
+}
+
 
 def render(estimate: Estimate, screen: Screen) -> str:
     """Return the arithmetic of `estimate` as text for `screen`."""
@@ -177,10 +184,12 @@ def _limits(page: Page, result: PolicyResult) -> None:
         (RISK_TEXT[risk.level], RISK_STYLE[risk.level]) if deployable else f"would be {RISK_TEXT[risk.level]}"
     )
     page.say(level, label="  risk: ")
-    safe_by = f" (limited by {risk.safe_limited_by})" if risk.safe_limited_by else ""
-    page.say(f"{fmt.plural(risk.safe_processes, 'process', 'processes')}{safe_by}", label="  safe up to: ")
-    by = f" (limited by {risk.limited_by})" if risk.limited_by else ""
-    page.say(f"{fmt.plural(risk.max_processes, 'process', 'processes')}{by}", label="  OOM after: ")
+    for label, most, bound in (
+        ("  safe up to: ", risk.safe_processes, risk.safe_limited_by),
+        ("  OOM after: ", risk.max_processes, risk.limited_by),
+    ):
+        by = LIMITS.get(bound, f"limited by {bound}" if bound else "")
+        page.say(f"{fmt.plural(most, 'process', 'processes')}{f' ({by})' if by else ''}", label=label)
 
 
 def _bytes(value: int, *, exact: bool = True) -> str:

@@ -56,9 +56,10 @@ def _headline(result: PolicyResult, processes: int) -> str:
     about = "" if is_exact(result) else "about "
     place = "This host" if result.memory.boundary == "host" else "This memory cgroup"
     crowd = fmt.plural(processes, "process", "processes")
-    limit = "" if risk.limited_by in ("", "memory") else f", limited by {risk.limited_by}"
-    safe = f"safe: {about}{risk.safe_processes:,}"
-    room = f"({safe}; out of memory after {about}{risk.max_processes:,}{limit})"
+    safe = f"safe: {about}{limit(risk.safe_processes, risk.safe_limited_by)}"
+    room = f"({safe}; out of memory after {about}{limit(risk.max_processes, risk.limited_by)})"
+    if risk.limited_by == "fixed":
+        room = "(no group of processes grows)"
     match risk.level:
         case "ok":
             return f"YES. {place} carries {crowd} {room}."
@@ -69,8 +70,12 @@ def _headline(result: PolicyResult, processes: int) -> str:
         case "oom":
             if 0 < risk.max_processes < processes:
                 first = fmt.ordinal(risk.max_processes + 1)
-                return f"NO. {place} runs out of memory at {about}the {first} of {crowd} ({safe}{limit})."
-            return f"NO. {place} cannot carry this workload, with however few processes ({safe}{limit})."
+                return f"NO. {place} runs out of memory at {about}the {first} of {crowd} ({safe})."
+            if risk.max_processes:
+                return (
+                    f"NO. {place} has the memory, but cannot run this workload as written: see the findings."
+                )
+            return f"NO. {place} cannot carry this workload, with however few processes."
 
 
 def _would_be(result: PolicyResult, processes: int) -> str:
@@ -78,9 +83,21 @@ def _would_be(result: PolicyResult, processes: int) -> str:
     crowd = fmt.plural(processes, "process", "processes")
     return (
         f"No mainline kernel has {result.policy}. With it, the risk of {crowd}"
-        f" would be {RISK_TEXT[result.risk.level]} (safe: {about}{result.risk.safe_processes:,};"
-        f" out of memory after {about}{result.risk.max_processes:,})."
+        f" would be {RISK_TEXT[result.risk.level]}"
+        f" (safe: {about}{limit(result.risk.safe_processes, result.risk.safe_limited_by)};"
+        f" out of memory after {about}{limit(result.risk.max_processes, result.risk.limited_by)})."
     )
+
+
+def limit(processes: int, limited_by: str) -> str:
+    """Return a largest process count; one that memory does not bind is marked as such.
+
+    >>> limit(4_194_304, "pid_max"), limit(20, "fixed"), limit(315, "memory")
+    ('>4,194,304', '-', '315')
+    """
+    if limited_by == "fixed":
+        return "-"
+    return f"{'>' if limited_by == 'pid_max' else ''}{processes:,}"
 
 
 def _tables_sentence(estimate: Estimate, result: PolicyResult) -> str:
@@ -124,7 +141,10 @@ def _advice(page: Page, verdict: Verdict) -> None:
         if best.memory.headroom_bytes >= 0
         else "still too little memory"
     )
-    reach = f"{outcome} ({RISK_TEXT[best.risk.level]}), OOM after {best.risk.max_processes:,}"
+    reach = (
+        f"{outcome} ({RISK_TEXT[best.risk.level]}),"
+        f" OOM after {limit(best.risk.max_processes, best.risk.limited_by)}"
+    )
     if subject.risk.level == "ok":
         more = best.memory.headroom_bytes - subject.memory.headroom_bytes
         better = f" {best.policy} would leave {fmt.size(more)} more." if best is not subject else ""
@@ -141,7 +161,8 @@ def _advice(page: Page, verdict: Verdict) -> None:
         text = f"swap: {fmt.size(fixed)} of the demand, page tables among it, cannot be swapped."
         page.say(text, label=label)
     for result in verdict.useless:
-        page.say(f"{result.policy}: still OOM, after {result.risk.max_processes:,}.", label=label)
+        most = limit(result.risk.max_processes, result.risk.limited_by)
+        page.say(f"{result.policy}: still OOM, after {most}.", label=label)
 
 
 def _ledger(page: Page, result: PolicyResult) -> None:
@@ -158,8 +179,12 @@ def _ledger(page: Page, result: PolicyResult) -> None:
     if result.one_more:
         total = sum(size for _, size in result.one_more)
         small = fmt.unit_of(total)
-        costs: list[tuple[Cell, ...]] = [(name, fmt.in_unit(size, small)) for name, size in result.one_more]
-        costs.append((("total", "bold"), (fmt.in_unit(total, small), "bold")))
+        chance = set() if sure else {item.name for item in memory.items if item.kind == "page_tables"}
+        costs: list[tuple[Cell, ...]] = [
+            (name, fmt.in_unit(size, small, exact=name not in chance)) for name, size in result.one_more
+        ]
+        sum_is_exact = not any(name in chance for name, _ in result.one_more)
+        costs.append((("total", "bold"), (fmt.in_unit(total, small, exact=sum_is_exact), "bold")))
         blocks.append(((Column("ONE MORE PROCESS COSTS", right=False), Column(small)), costs))
     page.beside(blocks)
     if memory.capacity_terms:
@@ -249,8 +274,8 @@ def _row(result: PolicyResult, unit: str) -> list[Cell]:
         fmt.in_unit(memory.demand_bytes, unit, exact=tables.exact),
         fmt.in_unit(memory.headroom_bytes, unit, exact=tables.exact),
         risk,
-        f"{result.risk.safe_processes:,}",
-        f"{result.risk.max_processes:,}",
+        limit(result.risk.safe_processes, result.risk.safe_limited_by),
+        limit(result.risk.max_processes, result.risk.limited_by),
         (bar(result), RISK_STYLE[level] if deployable else "dim"),
     ]
 

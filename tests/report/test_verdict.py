@@ -78,8 +78,8 @@ def test_legend_explains_what_is_shown(oracle: Estimate, width: int | None) -> N
         ("BARELY (CRITICAL)", "critical", 1600),
         ("NO. This host runs out of memory at the 316th of 1,500 processes", "oom", 315),
         ("NO. This host cannot carry this workload, with however few", "oom", 0),
-        # Not for want of memory (a short pool, say): the number of processes does not matter.
-        ("NO. This host cannot carry this workload, with however few", "oom", 4_194_304),
+        # Not for want of memory: a pool of huge pages that is too short, say.
+        ("NO. This host has the memory, but cannot run this workload as written", "oom", 4_194_304),
     ],
 )
 def test_answer_comes_first(oracle: Estimate, make_policy: Maker, starts: str, level: str, most: int) -> None:
@@ -88,6 +88,20 @@ def test_answer_comes_first(oracle: Estimate, make_policy: Maker, starts: str, l
     page = terminal.render(replace(oracle, policies=(result,)), Screen())
 
     assert page.splitlines()[3].startswith(starts)
+
+
+def test_limits_that_are_not_memory(oracle: Estimate, make_policy: Maker) -> None:
+    """Out of memory is not said of a count that the kernel's pid_max bounds, nor where no group grows."""
+    result = make_policy("today", tables=GIB, vmpte=GIB, most=4_194_304)
+    pids = replace(result, risk=replace(result.risk, limited_by="pid_max"))
+    fixed = replace(result, risk=replace(result.risk, limited_by="fixed", safe_limited_by="fixed"))
+
+    page = terminal.render(replace(oracle, policies=(pids,)), Screen())
+    assert "out of memory after >4,194,304" in page
+
+    page = terminal.render(replace(oracle, policies=(fixed,)), Screen())
+    assert "carries 1,500 processes (no group of processes grows)." in page
+    assert "4,194,304" not in page
 
 
 def test_answer_for_a_what_if_is_no_yes(oracle: Estimate, make_policy: Maker) -> None:
