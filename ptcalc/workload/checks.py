@@ -1,0 +1,333 @@
+"""What several values of a workload must agree on, as far as that needs no layout (contract sections 1 and 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ptcalc import arch
+from ptcalc.arch import Geometry, kernels
+from ptcalc.errors import InputError, nearest, quote
+from ptcalc.workload.model import Mapping, ProcessGroup, Segment, Touch, Workload
+from ptcalc.workload.refusals import dotted, first_of
+from ptcalc.workload.sizes import MAX_COUNT, SIZE_LIMIT, show_size
+from ptcalc.workload.source import Path
+
+MAX_PIECES = 1 << 20  # of all segments together: the engine gives each a row of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with the value at a path, and what would be accepted."""
+
+    path: Path
+    message: str
+    accepted: str | None = None
+    suggestion: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A mapping in bytes: ``length`` as written (or the rest of the segment), ``mapped`` as the kernel rounds it."""
+
+    length: int
+    mapped: int
+
+
+def check(workload: Workload) -> None:
+    """Raise InputError, with the places, unless the values of a workload agree with each other."""
+    problems = list(_host(workload))
+    if not problems:  # all else needs the geometry
+        geometry = arch.get(workload.host.arch)
+        problems += _segments(workload, geometry)
+        if not problems:
+            problems += _processes(workload, geometry)
+    if problems:
+        raise first_of([_located(problem, workload) for problem in problems])
+
+
+def _located(problem: Problem, workload: Workload) -> InputError:
+    message = f"{dotted(problem.path)}: {problem.message}"
+    error = InputError(message, accepted=problem.accepted, suggestion=problem.suggestion)
+    return workload.positions.error(problem.path, error)
+
+
+def _host(workload: Workload) -> Iterator[Problem]:
+    host = workload.host
+    if host.arch not in arch.names():
+        names = arch.names()
+        yield Problem(
+            ("host", "arch"),
+            f"unknown architecture {quote(host.arch)}",
+            ", ".join(names),
+            nearest(host.arch, names),
+        )
+        return
+    if host.kernel is not None:
+        try:
+            kernels.parse(host.kernel)
+        except ValueError as error:
+            what, _, accepted = str(error).partition("; accepted: ")
+            yield Problem(("host", "kernel"), f"{quote(host.kernel)}: {what}", accepted or None)
+    if host.mem_total is not None and host.mem_total > host.memory:
+        yield Problem(
+            ("host", "mem_total"),
+            f"{show_size(host.mem_total)} is more than memory",
+            f"at most {show_size(host.memory)}",
+        )
+    yield from _pools(workload)
+
+
+def _pools(workload: Workload) -> Iterator[Problem]:
+    pools = workload.host.hugepages or {}
+    path = ("host", "hugepages")
+    node, whole = workload.positions.find(path)
+    if node is not None and whole and isinstance(node.value, dict) and len(node.value) > len(pools):
+        yield Problem(path, "one page size stands here twice, in different words", "each page size once")
+    known = arch.get(workload.host.arch).huge_pages
+    for size, count in pools.items():
+        if size not in known:
+            yield Problem(path, f"{workload.host.arch} has no huge pages of {show_size(size)}", _sizes(known))
+        elif size * count >= SIZE_LIMIT:
+            yield Problem(
+                path, f"{count} pages of {show_size(size)} are too many", "pools below 4 194 304 TiB"
+            )
+
+
+def _segments(workload: Workload, geometry: Geometry) -> Iterator[Problem]:
+    pieces = 0
+    for name, segment in workload.segments.items():
+        path = ("segments", name)
+        yield from _segment(path, segment, geometry)
+        if segment.pieces is not None:
+            pieces += -(-segment.size // segment.pieces)
+            if pieces > MAX_PIECES:
+                least = show_size(-(-segment.size // MAX_PIECES))
+                yield Problem(
+                    (*path, "pieces"),
+                    f"{pieces:,} pieces in all segments so far",
+                    f"at most {MAX_PIECES:,}; here at least {least}",
+                )
+                return
+
+
+def _segment(path: Path, segment: Segment, geometry: Geometry) -> Iterator[Problem]:
+    if segment.backing == "hugetlb":
+        if segment.page_size is not None and segment.page_size not in geometry.huge_pages:
+            what = f"{geometry.name} has no huge pages of {show_size(segment.page_size)}"
+            yield Problem((*path, "page_size"), what, _sizes(geometry.huge_pages))
+        if segment.page_size is None and geometry.pmd_size not in geometry.huge_pages:
+            what = f"{geometry.name} has no huge pages of {show_size(geometry.pmd_size)}, the default"
+            yield Problem(path, what, f"page_size: {_sizes(geometry.huge_pages)}")
+        if segment.thp != "never":
+            yield Problem(
+                (*path, "thp"),
+                "hugetlb has no transparent huge pages",
+                "thp with backing shmem, file or private",
+            )
+    else:
+        for key in ("page_size", "on_short_pool"):
+            if key in segment.model_fields_set:
+                yield Problem(
+                    (*path, key),
+                    f"only hugetlb has it, this is {segment.backing}",
+                    f"{key} with backing hugetlb",
+                )
+    if segment.backing == "private" and segment.pieces is not None:
+        yield Problem(
+            (*path, "pieces"), "private memory has no files", "pieces with backing shmem, file or hugetlb"
+        )
+    if isinstance(segment.resident, int) and segment.resident > segment.size:
+        what = f"{show_size(segment.resident)} is more than the segment"
+        yield Problem((*path, "resident"), what, f"all, touched, or at most {show_size(segment.size)}")
+
+
+def _processes(workload: Workload, geometry: Geometry) -> Iterator[Problem]:
+    total = 0
+    for name, group in workload.processes.items():
+        path = ("processes", name)
+        total += group.count
+        if total > MAX_COUNT:
+            yield Problem(
+                (*path, "count"), f"{total:,} processes with this group", f"at most {MAX_COUNT:,} (pid_max)"
+            )
+            return
+        if group.private_cap is not None and group.private_cap < group.private:
+            what = f"{show_size(group.private_cap)} for all is less than private, which each one has"
+            yield Problem((*path, "private_cap"), what, f"at least {show_size(group.private)}")
+        yield from _mappings(path, group, workload, geometry)
+
+
+def _mappings(path: Path, group: ProcessGroup, workload: Workload, geometry: Geometry) -> Iterator[Problem]:
+    placed: list[tuple[int, int, int]] = []
+    for number, mapping in enumerate(group.mappings):
+        here = (*path, "mappings", number)
+        segment = workload.segments.get(mapping.segment)
+        if segment is None:
+            names = tuple(workload.segments)
+            listed = ", ".join(quote(name) for name in names[:20]) + (", …" if len(names) > 20 else "")
+            what = f"there is no segment {quote(mapping.segment)}"
+            yield Problem(
+                (*here, "segment"), what, listed or "a name under segments", nearest(mapping.segment, names)
+            )
+            continue
+        problems = list(_mapping(here, mapping, segment, geometry))
+        yield from problems
+        if mapping.address is not None and not problems:
+            end = mapping.address + extent(mapping, segment, geometry).mapped
+            placed.append((mapping.address, end, number))
+    placed.sort()
+    reach, holder = 0, -1
+    for start, end, number in placed:
+        if start < reach:
+            # Report the one that stands further down.
+            late, early = max(number, holder), min(number, holder)
+            what = f"overlaps mappings[{early}] of the same process"
+            yield Problem(
+                (*path, "mappings", late, "address"),
+                what,
+                f"a free address; the other ends at {reach:#x}"
+                if late == number
+                else f"a free address; the other starts at {start:#x}",
+            )
+        if end > reach:
+            reach, holder = end, number
+
+
+def extent(mapping: Mapping, segment: Segment, geometry: Geometry) -> Extent:
+    """Return how much a mapping covers; each piece of its segment is rounded up to whole pages, one after another."""
+    page = page_of(segment, geometry)
+    piece = min(segment.pieces or segment.size, segment.size)
+    length = segment.size - mapping.offset if mapping.length is None else mapping.length
+    first, into = divmod(mapping.offset, piece)
+    last, rest = divmod(min(mapping.offset + length, segment.size) - 1, piece)
+    stride = _up(piece, page)
+    return Extent(length, (last - first) * stride + _up(rest + 1, page) - into // page * page)
+
+
+def page_of(segment: Segment, geometry: Geometry) -> int:
+    """Return the page size to which offsets, addresses and lengths of a segment are bound, bytes."""
+    if segment.backing == "hugetlb":
+        return segment.page_size or geometry.pmd_size
+    return geometry.base_page
+
+
+def _mapping(path: Path, mapping: Mapping, segment: Segment, geometry: Geometry) -> Iterator[Problem]:
+    page = page_of(segment, geometry)
+    yield from _offset(path, mapping, segment, page)
+    yield from _place(path, mapping, page)
+    yield from _access(path, mapping, segment)
+    if mapping.offset >= segment.size:
+        return
+    size = extent(mapping, segment, geometry)
+    piece = min(segment.pieces or segment.size, segment.size)
+    end = (segment.size - 1) // piece * piece + _up((segment.size - 1) % piece + 1, page)
+    if mapping.offset + size.length > end:
+        left = show_size(end - mapping.offset)
+        what = f"reaches {show_size(mapping.offset + size.length - end)} past the end of segment {quote(mapping.segment)}"
+        yield Problem((*path, "length"), what, f"at most {left}")
+        return
+    if size.mapped > geometry.task_size:
+        what = f"{show_size(size.mapped)} do not fit user space of {geometry.name}"
+        yield Problem((*path, "length"), what, f"less than {show_size(geometry.task_size)}")
+    elif mapping.address is not None and mapping.address + size.mapped > geometry.task_size:
+        highest = (geometry.task_size - size.mapped) // page * page
+        what = f"{mapping.address:#x} to {mapping.address + size.mapped:#x} is outside user space of {geometry.name}"
+        yield Problem((*path, "address"), what, f"at most {highest:#x} for this length")
+    for number, touch in enumerate(mapping.touch):
+        yield from _touch((*path, "touch", number), touch, size.length, geometry.base_page)
+
+
+def _offset(path: Path, mapping: Mapping, segment: Segment, page: int) -> Iterator[Problem]:
+    offset = mapping.offset
+    if offset >= segment.size:
+        what = f"{show_size(offset)} is past the end of segment {quote(mapping.segment)}"
+        yield Problem((*path, "offset"), what, f"less than {show_size(segment.size)}")
+        return
+    # In a row of pieces an offset lies in a piece, and each piece starts with a page.
+    into = offset % (segment.pieces or segment.size)
+    if into % page:
+        yield _unaligned((*path, "offset"), offset, into % page, page, hexadecimal=False)
+
+
+def _place(path: Path, mapping: Mapping, page: int) -> Iterator[Problem]:
+    address, alignment = mapping.address, mapping.alignment
+    if address is not None:
+        if mapping.placement == "independent":
+            what = "with an address, all processes have the same one"
+            yield Problem((*path, "placement"), what, "placement: same, or no address")
+        if alignment is not None:
+            yield Problem((*path, "alignment"), "the address is given already", "either address or alignment")
+        if address % page:
+            yield _unaligned((*path, "address"), address, address % page, page, hexadecimal=True)
+    if alignment is not None and (alignment & (alignment - 1) or alignment < page):
+        below, above = 1 << (alignment.bit_length() - 1), 1 << alignment.bit_length()
+        near = [show_size(value) for value in dict.fromkeys((below, above)) if value >= page] or [
+            show_size(page)
+        ]
+        if alignment & (alignment - 1):
+            what = f"{show_size(alignment)} is no power of two"
+        else:
+            what, near = f"{show_size(alignment)} is less than a page of {show_size(page)}", [show_size(page)]
+        yield Problem((*path, "alignment"), what, f"{' or '.join(near)}, for example")
+
+
+def _unaligned(path: Path, value: int, rest: int, page: int, *, hexadecimal: bool) -> Problem:
+    below, above = value - rest, value - rest + page
+    shown = [f"{each:#x}" if hexadecimal else show_size(each) for each in (value, below, above)]
+    what = f"{shown[0]} is no multiple of the page size, {show_size(page)}"
+    return Problem(path, what, f"{shown[1]} or {shown[2]}, for example")
+
+
+def _access(path: Path, mapping: Mapping, segment: Segment) -> Iterator[Problem]:
+    touched = any(touch.form != "none" for touch in mapping.touch)
+    if mapping.protection == "none":
+        if touched and segment.backing == "hugetlb":
+            what = "the tables of hugetlb with protection none are dropped by the sharers one by one"
+            yield Problem((*path, "touch"), what, "touch: none, or another protection")
+        if mapping.access == "write" and not touched:
+            yield Problem((*path, "access"), "nothing is touched", "access beside an explicit touch")
+    elif mapping.access == "write" and "w" not in mapping.protection:
+        what = f"protection {mapping.protection} does not allow to write"
+        yield Problem((*path, "access"), what, "read, or protection rw or rwx")
+
+
+def _touch(path: Path, touch: Touch, length: int, page: int) -> Iterator[Problem]:
+    """Check one form of touch against a mapping of `length` bytes, the last page of which is whole."""
+    end = _up(length, page)
+    whole = f"at most {show_size(end)}, the mapping's length"
+    if touch.form == "amount":
+        if touch.amount is not None and not isinstance(touch.amount, Fraction) and touch.amount > end:
+            key = (*path, "amount")
+            yield Problem(key, f"{show_size(touch.amount)} is more than the mapping", f"100%, or {whole}")
+        if touch.pages is not None and touch.pages > end // page:
+            yield Problem(
+                (*path, "pages"), f"{touch.pages} pages are more than the mapping", f"at most {end // page}"
+            )
+        if touch.cluster is not None and touch.cluster % page:
+            yield _unaligned((*path, "cluster"), touch.cluster, touch.cluster % page, page, hexadecimal=False)
+    elif touch.form == "every":
+        if touch.start >= end:
+            what = f"{show_size(touch.start)} is outside the mapping"
+            yield Problem((*path, "start"), what, f"less than {show_size(end)}")
+        elif touch.length is not None and touch.start + touch.length > end:
+            what = f"reaches {show_size(touch.start + touch.length - end)} past the mapping's end"
+            yield Problem((*path, "length"), what, f"at most {show_size(end - touch.start)}")
+    for number, part in enumerate(touch.ranges):
+        if part.start + part.length > end:
+            what = f"reaches {show_size(part.start + part.length - end)} past the mapping's end"
+            left = (
+                f"at most {show_size(end - part.start)}"
+                if part.start < end
+                else f"a start below {show_size(end)}"
+            )
+            yield Problem((*path, "ranges", number, "length"), what, left)
+
+
+def _up(value: int, step: int) -> int:
+    return -(-value // step) * step
+
+
+def _sizes(known: dict[int, str]) -> str:
+    return ", ".join(show_size(size) for size in known) or "none"

@@ -1,0 +1,166 @@
+"""Sizes, shares and counts from their text: exact integers and fractions, bounded before they are converted.
+
+The rules are those of contract section 1: KiB, MiB, GiB and TiB are powers of 1024, and so are ``K M G T`` and
+``KB MB GB TB``, as in the kernel and in Oracle's parameter files; plain integers are bytes.  Every function takes
+text (from a file) or a Python integer (from a program) and raises InputError, which says what would be accepted.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from ptcalc.errors import InputError, quote
+
+SIZE_LIMIT = 1 << 62  # sizes stay below, so that sums of two fit int64
+MAX_COUNT = 4_194_304  # PID_MAX_LIMIT of 64-bit kernels (include/linux/threads.h)
+
+SIZES = "a size such as 300 GiB, 512M or a whole number of bytes"
+ADDRESSES = "an address such as 0x60000000 or 1 GiB"
+AMOUNTS = "a share such as 24%, or a size such as 72 GiB"
+
+_SHIFTS = {"": 0, "B": 0} | {
+    letter + tail: shift
+    for letter, shift in (("K", 10), ("M", 20), ("G", 30), ("T", 40))
+    for tail in ("", "B", "IB")
+}
+_NUMBER = re.compile(r"(\d+)(?:\.(\d+))?\s*([A-Za-z]*)", re.ASCII)
+_HEX = re.compile(r"0[xX](?:_?[0-9a-fA-F])+")
+_GROUPED = re.compile(r"\d+(?:_\d+)+", re.ASCII)
+_PERCENT = re.compile(r"(\d+)(?:\.(\d+))?\s*%", re.ASCII)
+_MAX_DIGITS = 25  # more digits than any accepted number has, far below Python's limit on conversions
+_MAX_DECIMALS = 40  # 1/2**40 has as many: with more, no unit gives whole bytes
+
+
+def parse_size(value: object, *, least: int = 0, accepted: str = SIZES) -> int:
+    """Return a size in bytes, ``least <= size < 2**62``."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _bounded(value, quote(str(value)) if abs(value) < SIZE_LIMIT else "a number", least, accepted)
+    text = _text(value, accepted)
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        raise _no_number(text, accepted)
+    digits, decimals, unit = match.groups()
+    shift = _SHIFTS.get(unit.upper())
+    if shift is None:
+        raise InputError(
+            f"{quote(text)}: {quote(unit)} is no unit",
+            accepted="B, KiB, MiB, GiB, TiB, also K M G T and KB MB GB TB (powers of 1024)",
+        )
+    if decimals is not None and not unit:
+        raise InputError(f"{quote(text)} has decimals but no unit", accepted=accepted)
+    number = _exact(digits, decimals, text, accepted) * (1 << shift)
+    if number.denominator != 1:
+        raise InputError(f"{quote(text)} is no whole number of bytes", accepted=f"{accepted}, whole in bytes")
+    return _bounded(number.numerator, quote(text), least, accepted)
+
+
+def parse_address(value: object, *, least: int = 0, accepted: str = ADDRESSES) -> int:
+    """Return an address, offset or alignment in bytes: a size, or digits with ``0x`` and ``_``."""
+    if isinstance(value, str):
+        text = value.strip()
+        base = 16 if _HEX.fullmatch(text) else 10 if _GROUPED.fullmatch(text) else 0
+        if base:
+            digits = text.replace("_", "").lower().removeprefix("0x").lstrip("0") or "0"
+            if len(digits) > _MAX_DIGITS:
+                raise _too_large(quote(text), accepted)
+            return _bounded(int(digits, base), quote(text), least, accepted)
+    return parse_size(value, least=least, accepted=accepted)
+
+
+def parse_share(text: str, *, accepted: str = AMOUNTS) -> Fraction:
+    """Return a percentage (``24%``, ``0.5 %``) as a fraction from 0 to 1."""
+    stripped = text.strip()
+    match = _PERCENT.fullmatch(stripped)
+    if match is None:
+        raise _no_number(stripped, accepted)
+    share = _exact(match[1], match[2], stripped, accepted) / 100
+    if share > 1:
+        raise InputError(f"{quote(stripped)} is more than 100%", accepted="a share from 0% to 100%")
+    return share
+
+
+def parse_amount(value: object) -> int | Fraction:
+    """Return bytes (int), or a share of the whole as a Fraction from 0 to 1."""
+    if isinstance(value, Fraction):
+        if not 0 <= value <= 1:
+            raise InputError("the share is not between 0 and 1", accepted=AMOUNTS)
+        return value
+    if isinstance(value, str) and value.rstrip().endswith("%"):
+        return parse_share(value)
+    return parse_size(value, accepted=AMOUNTS)
+
+
+def parse_count(value: object, *, least: int = 0, most: int = SIZE_LIMIT - 1) -> int:
+    """Return a whole number, ``least <= number <= most``, written in decimal digits and nothing else."""
+    accepted = f"a whole number from {least:,} to {most:,}".replace(",", " ")
+    if isinstance(value, int) and not isinstance(value, bool):
+        number, shown = value, quote(str(value)) if abs(value) < SIZE_LIMIT else "the number"
+    else:
+        text = _text(value, accepted)
+        if re.fullmatch(r"\d+", text, re.ASCII) is None:
+            raise _no_number(text, accepted)
+        digits, shown = text.lstrip("0") or "0", quote(text)
+        if len(digits) > _MAX_DIGITS:
+            raise _too_large(shown, accepted)
+        number = int(digits)
+    if number < least:
+        raise InputError(f"{shown} is too small", accepted=accepted)
+    if number > most:
+        raise _too_large(shown, accepted)
+    return number
+
+
+def show_size(size: int) -> str:
+    """Return a size in the largest unit that it is a whole number of: ``300 GiB``, ``5000 B``."""
+    for shift, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if size and size % (1 << shift) == 0:
+            return f"{size >> shift} {unit}"
+    return f"{size} B"
+
+
+def kind_of(value: object) -> str:
+    """Say what a value is that is no text, in the words of YAML."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    return f"a value of type {type(value).__name__}"
+
+
+def _text(value: object, accepted: str) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    raise InputError(f"{kind_of(value)} stands here", accepted=accepted)
+
+
+def _exact(digits: str, decimals: str | None, text: str, accepted: str) -> Fraction:
+    digits = digits.lstrip("0") or "0"
+    decimals = (decimals or "").rstrip("0")
+    if len(digits) > _MAX_DIGITS:
+        raise _too_large(quote(text), accepted)
+    if len(decimals) > _MAX_DECIMALS:
+        raise InputError(f"{quote(text)} has too many decimals", accepted=accepted)
+    return Fraction(int(digits + decimals), 10 ** len(decimals))
+
+
+def _bounded(number: int, shown: str, least: int, accepted: str) -> int:
+    if number < 0:
+        raise InputError(f"{shown} is negative", accepted=accepted)
+    if number < least:
+        raise InputError(f"{shown} is too small", accepted=f"{accepted}, at least {show_size(least)}")
+    if number >= SIZE_LIMIT:
+        raise _too_large(shown, accepted)
+    return number
+
+
+def _too_large(shown: str, accepted: str) -> InputError:
+    return InputError(f"{shown} is too large", accepted=f"{accepted}; sizes stay below 4 194 304 TiB")
+
+
+def _no_number(text: str, accepted: str) -> InputError:
+    if re.fullmatch(r"[-−–]\s*[0-9.].*", text):
+        return InputError(f"{quote(text)} is negative", accepted=accepted)
+    return InputError(
+        f"{quote(text)} is not understood" if text else "an empty text stands here", accepted=accepted
+    )

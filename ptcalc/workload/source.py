@@ -1,0 +1,295 @@
+"""A YAML file as a tree of nodes that know their places, composed by ptcalc from the parser's events.
+
+PyYAML's own composer recurses (its C one crashes on 60,000 nested brackets) and reads scalars by YAML 1.1 rules.
+Here depth, size and the expansion of aliases are bounded while the events come in, and scalars stay text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from ptcalc.errors import InputError, quote
+
+Path = tuple[str | int, ...]
+
+MAX_BYTES = 8 << 20
+MAX_DEPTH = 50
+MAX_NODES = 500_000  # after aliases and merges are expanded
+NULLS = ("", "~", "null", "Null", "NULL")
+
+# What stands for "no value" in plain data: no type accepts it.
+NO_VALUE = object()
+
+_PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # without libyaml: the same events, slower
+_NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A scalar (str), list (of nodes) or mapping (key -> (node of the key, node of the value)).
+
+    ``line`` and ``column`` count from 1; ``weight`` and ``height`` are of the tree below, aliases expanded.
+    """
+
+    value: str | list[Node] | dict[str, tuple[Node, Node]]
+    line: int
+    column: int
+    plain: bool = False
+    weight: int = 1
+    height: int = 0
+    finished: bool = True
+    merges: list[Node] = field(default_factory=list)
+
+    @property
+    def null(self) -> bool:
+        """Whether this is a scalar that says "no value"."""
+        return self.plain and self.value in NULLS
+
+    def to_plain(self) -> Any:
+        """Return texts, lists and dictionaries; what has no value is `NO_VALUE`."""
+        if isinstance(self.value, str):
+            return NO_VALUE if self.null else self.value
+        if isinstance(self.value, list):
+            return [node.to_plain() for node in self.value]
+        return {key: node.to_plain() for key, (_, node) in self.value.items()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Positions:
+    """Where each value of a file stands; empty for a workload that comes from no file."""
+
+    file: str = ""
+    text: str = ""
+    root: Node | None = None
+
+    def of(self, path: Path) -> tuple[int, int]:
+        """Return (line, column), from 1, of the value at `path`, or of the nearest parent that is written."""
+        node = self.find(path)[0]
+        return (1, 1) if node is None else (node.line, node.column)
+
+    def stated(self, path: Path) -> bool:
+        """Whether the value at `path` is written in the file."""
+        node, whole = self.find(path)
+        return node is not None and whole
+
+    def find(self, path: Path) -> tuple[Node | None, bool]:
+        """Return the node at `path`, or the nearest parent, and whether it is the one that was asked for."""
+        node = self.root
+        if node is None:
+            return None, False
+        for step in path:
+            if isinstance(node.value, dict) and step in node.value:
+                node = node.value[str(step)][1]
+            elif isinstance(node.value, list) and isinstance(step, int) and 0 <= step < len(node.value):
+                node = node.value[step]
+            elif step == 0 and path[: path.index(step)][-1:] == ("touch",):
+                continue  # a single form of touch stands for a list of one
+            else:
+                return node, False
+        return node, True
+
+    def error(self, path: Path, error: InputError) -> InputError:
+        """Return the error with the place of the value at `path`."""
+        node = self.find(path)[0]
+        return self.at(node, error) if node is not None else error
+
+    def at(self, node: Node, error: InputError) -> InputError:
+        """Return the error with the place of a node."""
+        return error.located(self.file, node.line, node.column, _line(self.text, node.line))
+
+
+def decode(data: bytes, file: str) -> str:
+    """Return the text of a file: UTF-8, with or without a byte order mark."""
+    if len(data) > MAX_BYTES:
+        raise InputError(f"more than {MAX_BYTES >> 20} MiB", file=file, accepted="a smaller workload file")
+    try:
+        return data.removeprefix(b"\xef\xbb\xbf").decode()
+    except UnicodeDecodeError as error:
+        data = data.removeprefix(b"\xef\xbb\xbf")
+        before = data[: error.start].decode()
+        line, column = _place(before, len(before))
+        message = f"byte 0x{data[error.start]:02x} is not UTF-8: this is no text file"
+        raise InputError(message, file=file, line=line, column=column, accepted="YAML in UTF-8") from None
+
+
+def compose(text: str, file: str) -> Positions:
+    """Return the tree of the one document of a text.  Raises InputError for whatever is not such a text."""
+    if len(text) > MAX_BYTES:
+        raise InputError(
+            f"more than {MAX_BYTES >> 20} Mi characters", file=file, accepted="a smaller workload file"
+        )
+    text = text.removeprefix("\ufeff")
+    wrong = _NOT_TEXT.search(text)
+    if wrong is not None:
+        line, column = _place(text, wrong.start())
+        message = f"character U+{ord(wrong[0]):04X} stands here: this is no text file"
+        raise InputError(message, file=file, line=line, column=column, accepted="YAML in UTF-8")
+    positions = Positions(file, text)
+    root = _Composer(positions).compose()
+    return Positions(file, text, root)
+
+
+class _Composer:
+    """Builds the tree from events, with a stack of its own instead of recursion."""
+
+    def __init__(self, positions: Positions) -> None:
+        self.positions = positions
+        self.open: list[Node] = []
+        self.keys: list[Node | None] = []  # the key that waits for its value, for each open node
+        self.anchors: dict[str, Node] = {}
+        self.total = 0
+        self.documents = 0
+        self.root: Node | None = None
+
+    def compose(self) -> Node:
+        for event in self._events():
+            if isinstance(event, yaml.DocumentStartEvent):
+                self._document(event)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                self._close()
+            elif isinstance(event, yaml.NodeEvent):
+                self._node(event)
+        if self.root is None:
+            raise InputError("the file is empty", file=self.positions.file, accepted="a workload, version: 1")
+        return self.root
+
+    def _events(self) -> Any:
+        try:
+            yield from yaml.parse(self.positions.text, Loader=_PARSER)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            what = ", ".join(part for part in (error.context, error.problem) if part)
+            place = Node("", mark.line + 1, mark.column + 1) if mark else Node("", 1, 1)
+            tab = "; tabs do not indent in YAML" if mark and _is_tab(self.positions.text, place) else ""
+            raise self._error(place, f"this is no YAML: {what}{tab}", "YAML") from None
+        except (yaml.YAMLError, ValueError, OverflowError) as error:
+            if isinstance(error, InputError):
+                raise
+            # The pure Python scanner converts \U escapes and version numbers without looking at their size.
+            raise InputError(f"this is no YAML: {error}", file=self.positions.file, accepted="YAML") from None
+
+    def _error(self, node: Node, message: str, accepted: str | None = None) -> InputError:
+        return self.positions.at(node, InputError(message, accepted=accepted))
+
+    def _document(self, event: Any) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            raise self._error(_at(event), "a second document starts here", "one document in a file")
+
+    def _node(self, event: Any) -> None:
+        node = _at(event)
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            raise self._error(node, f"tag {quote(tag)}", "values without tags")
+        if isinstance(event, yaml.AliasEvent):
+            target = self.anchors.get(event.anchor)
+            if target is None:
+                raise self._error(node, f"alias {quote(event.anchor)} has no anchor before it")
+            if not target.finished:
+                raise self._error(node, f"alias {quote(event.anchor)} stands inside its own anchor")
+            self._add(node, target)
+            return
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+        if isinstance(event, yaml.ScalarEvent):
+            node.value, node.plain = event.value, event.style is None
+            if not event.value.isascii() and any("\ud800" <= char <= "\udfff" for char in event.value):
+                raise self._error(node, "half a surrogate pair", "whole characters")
+            self._add(node, node)
+            return
+        node.value = [] if isinstance(event, yaml.SequenceStartEvent) else {}
+        node.finished = False
+        self._add(node, node)
+        self.open.append(node)
+        self.keys.append(None)
+
+    def _add(self, at: Node, node: Node) -> None:
+        """Hang `node` into the innermost open collection; `at` is where it is written."""
+        self.total += node.weight
+        if self.total > MAX_NODES:
+            raise self._error(
+                at, f"more than {MAX_NODES:,} values, aliases expanded", "a smaller workload file"
+            )
+        if len(self.open) + node.height >= MAX_DEPTH:
+            raise self._error(at, f"nested deeper than {MAX_DEPTH} levels")
+        if not self.open:
+            self.root = node
+            return
+        parent, key = self.open[-1], self.keys[-1]
+        if isinstance(parent.value, list):
+            parent.value.append(node)
+        elif isinstance(parent.value, dict) and key is None:
+            self.keys[-1] = self._key(at, node, parent.value)
+        elif isinstance(parent.value, dict) and key is not None:
+            self.keys[-1] = None
+            if key.plain and key.value == "<<":
+                parent.merges.append(node)
+            else:
+                parent.value[str(key.value)] = (key, node)
+
+    def _key(self, at: Node, node: Node, found: dict[str, tuple[Node, Node]]) -> Node:
+        if not isinstance(node.value, str):
+            raise self._error(at, "a list or mapping stands as a key", "a text")
+        if node.value in found:
+            first = found[node.value][0]
+            raise self._error(at, f"key {quote(node.value)} stands twice; the first is in line {first.line}")
+        return Node(node.value, at.line, at.column, node.plain)
+
+    def _close(self) -> None:
+        node = self.open.pop()
+        self.keys.pop()
+        if isinstance(node.value, dict):
+            if len(node.merges) > 1:
+                raise self._error(node.merges[1], "key '<<' stands twice", "<<: [*first, *second]")
+            for merge in node.merges:
+                self._merge(node.value, merge)
+            children = [child for _, child in node.value.values()] + node.merges
+        else:
+            assert isinstance(node.value, list)
+            children = node.value
+        node.weight = 1 + sum(child.weight for child in children)
+        node.height = 1 + max((child.height for child in children), default=0)
+        node.finished = True
+
+    def _merge(self, into: dict[str, tuple[Node, Node]], merge: Node) -> None:
+        """Add what ``<<`` names: what is written here wins, then the first of a list."""
+        for source in merge.value if isinstance(merge.value, list) else [merge]:
+            if not isinstance(source.value, dict):
+                raise self._error(
+                    merge, "'<<' merges something that is no mapping", "a mapping or a list of mappings"
+                )
+            for key, pair in source.value.items():
+                into.setdefault(key, pair)
+
+
+def _at(event: Any) -> Node:
+    return Node("", event.start_mark.line + 1, event.start_mark.column + 1)
+
+
+def _is_tab(text: str, node: Node) -> bool:
+    return _line(text, node.line)[node.column - 1 : node.column] == "\t"
+
+
+def _line(text: str, number: int) -> str:
+    """Return a line, counted from 1, without its break."""
+    start = 0
+    for _ in range(number - 1):
+        found = _BREAK.search(text, start)
+        if found is None:
+            return ""
+        start = found.end()
+    end = _BREAK.search(text, start)
+    return text[start : end.start() if end else len(text)]
+
+
+def _place(text: str, offset: int) -> tuple[int, int]:
+    """Return line and column, from 1, of an offset."""
+    start, line = 0, 1
+    for found in _BREAK.finditer(text, 0, offset):
+        start, line = found.end(), line + 1
+    return line, offset - start + 1
