@@ -1,0 +1,127 @@
+"""What the documents show is what happens: commands run, outputs are current, code and workloads work.
+
+`./run ptcalc` stands for ptcalc itself here; test_run.py has the tests of the task runner.
+Outputs that follow an ``<!-- output: COMMAND -->`` line are compared, and written anew with --update-golden.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ptcalc
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+OUTPUT = re.compile(r"<!-- output: (?P<command>.+) -->\n```text\n(?P<text>.*?)```\n", re.DOTALL)
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """All fenced blocks of a language, as (document, text)."""
+    pattern = re.compile(rf"^```{language}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    return [
+        (path.name, found[1])
+        for path in DOCUMENTS
+        for found in pattern.finditer(path.read_text(encoding="utf-8"))
+    ]
+
+
+def commands() -> list[str]:
+    """All command lines that the documents show."""
+    lines = (line.strip() for _, text in blocks("sh") for line in text.splitlines())
+    return list(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
+
+
+def ran(line: str) -> subprocess.CompletedProcess[str]:
+    """Run a command line of ptcalc in the checkout, into a pipe."""
+    words = shlex.split(line)
+    arguments = words[2:] if words[:2] == ["./run", "ptcalc"] else words[1:]
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "ptcalc", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+PTCALC = [line for line in commands() if line.startswith(("./run ptcalc ", "ptcalc "))]
+OTHERS = [line for line in commands() if line not in PTCALC]
+
+
+@pytest.mark.parametrize("line", PTCALC)
+def test_command_works(line: str) -> None:
+    """Every ptcalc command shown succeeds, says something and complains about nothing."""
+    result = ran(line)
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+    assert not result.stderr
+
+
+@pytest.mark.parametrize("line", OTHERS)
+def test_other_commands_are_verbs(line: str) -> None:
+    """Every other command shown is a verb of the task runner."""
+    words = shlex.split(line)
+    usage = subprocess.run([ROOT / "run"], capture_output=True, text=True, check=True).stdout
+
+    assert words[0] == "./run"
+    assert f"\n  {words[1]} " in usage
+
+
+def test_first_commands_are_the_main_job_and_the_tests() -> None:
+    """The README opens with two commands, and CI runs the second one exactly as it stands there."""
+    first, second = [text.strip() for name, text in blocks("sh") if name == "README.md"][:2]
+
+    assert first == "./run ptcalc estimate examples/oracle-sga-1500.yaml"
+    assert re.search(rf"^stage tests {re.escape(second)}$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_outputs_are_current(path: Path, request: pytest.FixtureRequest) -> None:
+    """Outputs shown are those of the commands named above them."""
+    shown = path.read_text(encoding="utf-8")
+
+    def renew(found: re.Match[str]) -> str:
+        result = ran(found["command"])
+        assert result.returncode == 0, result.stderr
+        return f"<!-- output: {found['command']} -->\n```text\n{result.stdout}```\n"
+
+    current = OUTPUT.sub(renew, shown)
+    if request.config.getoption("update_golden", False) and current != shown:
+        path.write_text(current, encoding="utf-8")
+        return
+
+    assert shown == current
+
+
+@pytest.mark.parametrize("text", [text for _, text in blocks("python")])
+def test_python_works(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code shown runs."""
+    monkeypatch.chdir(ROOT)
+    exec(compile(text, "document", "exec"), {})
+
+
+@pytest.mark.parametrize("text", [text for _, text in blocks("yaml") if text.startswith("version:")])
+def test_workload_works(text: str) -> None:
+    """Workloads shown can be estimated."""
+    assert ptcalc.estimate(ptcalc.loads(text)).policies
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Files that a document links to, or names in backticks with a folder of this project, exist."""
+    text = path.read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    named = re.findall(r"`((?:ptcalc|tests|configs|examples|benchmarks|docs)/[\w./-]*)`", text)
+
+    assert [link for link in links if not (path.parent / link).exists()] == []
+    assert [name for name in named if not (ROOT / name).exists()] == []
