@@ -28,7 +28,8 @@ class Touched:
     """Runs in address coordinates, shape (T,), bytes.
 
     ``step``: distance of a stride, or size of a slot of a draw; ``origin``: start of a slot; ``drawn`` of ``slots``
-    are touched; ``each``: every process of the group draws anew; ``domain``: number of the draw.
+    are touched; ``each``: every process of the group draws anew; ``domain``: number of the draw; ``base``: address
+    of position 0 on the axis of the shared tables.
     """
 
     kind: Ints
@@ -41,6 +42,7 @@ class Touched:
     each: Flags
     domain: Ints
     group: Ints
+    base: Ints
 
     def take(self, which: NDArray[np.bool_] | Ints) -> Self:
         """Return the chosen runs."""

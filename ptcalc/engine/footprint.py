@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ptcalc.engine.covers import Covers, Touched
 from ptcalc.engine.union import atoms, certain_union
-from ptcalc.engine.variance import Uncertain, variance
+from ptcalc.engine.variance import Uncertain, crossing, variance
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -112,9 +112,8 @@ class Footprint:
     def variance_total(self, counts: Sequence[int], weights: Sequence[int]) -> float:
         """Return the variance of the weighted tables of all processes together.
 
-        Processes that draw anew are independent; those that draw the same repeat one process's tables.  The
-        covariance between a process's private tables and the shared ones is left out: shared tables are full ones,
-        private ones beside them edges.
+        Processes that draw anew are independent; those that draw the same repeat one process's tables; the shared
+        tables depend on the draws of all.
         """
         parts = self._uncertain(counts, weights)
         total = 0.0
@@ -125,7 +124,11 @@ class Footprint:
             if counts[group]:
                 total += factor * self.variance_private(counts, group, weights)
         many = np.array(counts, np.float64)
-        return total + variance([part.only(part.scope >= self.groups) for part in parts], self.touched, many)
+        shared = [part.only(part.scope >= self.groups) for part in parts]
+        for group in range(self.groups) if any(len(part.count) for part in shared) else ():
+            private = [part.only(part.scope == group) for part in parts]
+            total += 2 * counts[group] * crossing(private, shared, self.touched, group, many)
+        return total + variance(shared, self.touched, many)
 
     def _uncertain(self, counts: Sequence[int], weights: Sequence[int]) -> list[Uncertain]:
         return [

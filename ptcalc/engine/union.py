@@ -41,7 +41,7 @@ def certain_union(covers: Covers, scopes: int) -> tuple[Ints, Covers]:
     counted = np.zeros(scopes, np.int64)
     if len(covers.scope) == 0:
         return counted, covers
-    if not _is_sorted(covers.scope, covers.lo):
+    if not is_sorted(covers.scope, covers.lo):
         covers = covers.take(np.lexsort((covers.lo, covers.scope)))
     scope, lo, hi = covers.scope, covers.lo, covers.hi
     seen = _reach_before(scope, lo, hi)
@@ -75,7 +75,8 @@ def _reach_before(scope: Ints, lo: Ints, hi: Ints) -> Ints:
     return seen
 
 
-def _is_sorted(scope: Ints, lo: Ints) -> bool:
+def is_sorted(scope: Ints, lo: Ints) -> bool:
+    """Tell whether the rows are in order of scope, and of lo within each."""
     step = np.diff(scope)
     return bool(((step > 0) | ((step == 0) & (np.diff(lo) >= 0))).all())
 

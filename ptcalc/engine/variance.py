@@ -172,6 +172,61 @@ def variance(parts: Sequence[Uncertain], touched: Touched, counts: Floats) -> fl
     return max(total, 0.0)
 
 
+def crossing(
+    private: Sequence[Uncertain], shared: Sequence[Uncertain], touched: Touched, group: int, counts: Floats
+) -> float:
+    """Return the covariance of one process's weighted private tables with the weighted shared tables.
+
+    Only the draws of that process connect them.
+    """
+    total = 0.0
+    for mine in private:
+        if not len(mine.count) or mine.weight[0] == 0:
+            continue
+        for all_ in shared:
+            if len(all_.count) and all_.weight[0] > 0:
+                total += _cross_levels(mine, all_, touched, group, counts)
+    return total
+
+
+def _cross_levels(mine: Uncertain, all_: Uncertain, touched: Touched, group: int, counts: Floats) -> float:
+    own = np.flatnonzero(touched.group[all_.pair_run] == group)
+    run = all_.pair_run[own]
+    if len(run) == 0:
+        return 0.0
+    domains = np.unique(touched.domain[run])
+    sample = np.empty(len(domains), np.int64)
+    sample[np.searchsorted(domains, touched.domain[run])] = run
+    slots, drawn = touched.slots[sample], touched.drawn[sample]
+    here = np.zeros((len(mine.count), len(domains)), np.int64)
+    pairs = np.flatnonzero(np.isin(touched.domain[mine.pair_run], domains) & ~mine.blocks)
+    np.maximum.at(
+        here, (mine.pair_atom[pairs], np.searchsorted(domains, touched.domain[mine.pair_run[pairs]])), mine.held[pairs]
+    )
+    there = np.zeros((len(all_.count), len(domains)), np.int64)
+    np.maximum.at(there, (all_.pair_atom[own], np.searchsorted(domains, touched.domain[run])), all_.held[own])
+    empty_here, empty_there = mine.logs(touched, counts)[0], all_.logs(touched, counts)[0]
+    random = drawn > 0
+    once = np.ones(int(random.sum()))
+    both = np.exp(empty_here[:, None] + empty_there[None, :])
+    apart = both * np.expm1(_joint(here[:, random], there[:, random], slots[random], drawn[random], once))
+    total = float((mine.count * mine.weight) @ apart @ (all_.count * all_.weight))
+    if all_.span >= mine.span:
+        return total
+    # Shared tables inside one of the process's own tables: its draws that reach them reach that one too.
+    of_process = np.bincount(all_.pair_atom[own], all_.log[own], len(all_.count))
+    atom, first = np.unique(all_.pair_atom[own], return_index=True)
+    start = all_.start[atom] + touched.base[run[first]]
+    for at in range(len(mine.count)):
+        inside = np.minimum(start + all_.width[atom] * all_.span, mine.start[at] + mine.width[at] * mine.span)
+        inside = np.maximum(inside - np.maximum(start, mine.start[at]), 0)
+        pairs_in = inside / all_.span * all_.count[atom] / all_.width[atom] * mine.count[at] / mine.width[at]
+        nested = both[at, atom] * np.expm1(-of_process[atom])
+        weights = mine.weight[at] * all_.weight[atom]
+        total += float((pairs_in * weights * (nested - apart[at, atom])).sum())
+    return total
+
+
 def _held(
     parts: Sequence[Uncertain], touched: Touched, counts: Floats, domains: Ints
 ) -> tuple[Ints, Floats]:

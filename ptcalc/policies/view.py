@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ptcalc.arch import Geometry
 from ptcalc.engine.covers import RANDOM, STRIDE, Covers, Touched, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
+from ptcalc.engine.union import is_sorted
 from ptcalc.layout.rows import BACKINGS, MADVISE, THP, UFFD, Layout, Rows
 from ptcalc.layout.vmas import Vmas, merge
 
@@ -66,7 +67,13 @@ class View:
             each=~runs.same,
             domain=runs.domain,
             group=layout.rows.group[runs.row],
+            base=(layout.rows.start - layout.rows.file_offset)[runs.row],
         )
+        run_row = runs.row
+        # In order of address, tables of every level are in order as well, and need no sorting of their own.
+        if not is_sorted(touched.group, touched.lo):
+            order = np.lexsort((touched.lo, touched.group))
+            touched, run_row = touched.take(order), run_row[order]
         groups = len(layout.counts)
         return cls(
             geometry=layout.geometry,
@@ -74,7 +81,7 @@ class View:
             rows=layout.rows,
             vmas=merge(layout.rows),
             touched=touched,
-            run_row=runs.row,
+            run_row=run_row,
             home=layout.rows.group,
             homes=groups,
             file_size=layout.file_size,
@@ -200,7 +207,7 @@ class View:
         touched = self.touched
         in_file = Touched(
             touched.kind, touched.lo - shifted, touched.hi - shifted, touched.step, touched.origin - shifted,
-            touched.slots, touched.drawn, touched.each, touched.domain, touched.group,
+            touched.slots, touched.drawn, touched.each, touched.domain, touched.group, touched.base,
         )  # fmt: skip
         chosen = np.flatnonzero(thp.advising)
         made = covers(in_file.take(chosen), span)

@@ -22,7 +22,7 @@ def build(lo: int, length: int, slot: int, drawn: int, *, shared: bool, each: bo
     one = np.ones(1, np.int64)
     touched = Touched(
         kind=one * RANDOM, lo=one * lo, hi=one * (lo + length), step=one * slot, origin=one * first * slot,
-        slots=one * slots, drawn=one * drawn, each=np.array([each]), domain=one * 0, group=one * 0,
+        slots=one * slots, drawn=one * drawn, each=np.array([each]), domain=one * 0, group=one * 0, base=one * 0,
     )  # fmt: skip
     levels = []
     for name, span in zip(("pte", "pmd"), SPANS, strict=True):

@@ -47,7 +47,7 @@ def columns(runs: list[Run]) -> Touched:
         hi=np.array([run.lo + run.length for run in runs]),
         step=np.array([run.step for run in runs]),
         origin=zero, slots=zero, drawn=zero, each=np.ones(many, bool), domain=np.arange(many),
-        group=np.array([run.group for run in runs]),
+        group=np.array([run.group for run in runs]), base=zero,
     )  # fmt: skip
 
 
