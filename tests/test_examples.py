@@ -61,7 +61,7 @@ def test_scattered_touch_costs_it_all() -> None:
 
 def test_postgres_fits_only_on_huge_pages() -> None:
     """600 backends do not fit with base pages, and do with huge ones."""
-    assert today("postgres-600.yaml").risk.level != "ok"
+    assert today("postgres-600.yaml").risk.level == "oom"
     assert estimate("postgres-600.yaml").policy("hugetlb-2M").risk.level == "ok"
 
 

@@ -215,9 +215,9 @@ def test_one_more_process(first_screen: Estimate) -> None:
     """601.2 MiB of tables, 12 private, 0.5 of its own: 613.7 MiB."""
     more = first_screen.policy("today").one_more
 
-    assert sum(item.bytes for item in more) / MIB == printed(613.7, 0.1)
-    assert PER_PROCESS in [item.bytes for item in more]
-    assert 12 * MIB in [item.bytes for item in more]
+    assert sum(size for _, size in more) / MIB == printed(613.7, 0.1)
+    assert PER_PROCESS in [size for _, size in more]
+    assert 12 * MIB in [size for _, size in more]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_policies_of_no_mainline_kernel(first_screen: Estimate) -> None:
 def test_safe_means_a_tenth_free(first_screen: Estimate) -> None:
     """The safe count leaves 10 % of the capacity free, one more does not."""
     result = first_screen.policy("today")
-    each = sum(item.bytes for item in result.one_more)
+    each = sum(size for _, size in result.one_more)
     at_safe = result.memory.demand_bytes - (1500 - result.risk.safe_processes) * each
     allowed = (1 - OK_SHARE_FREE) * result.memory.capacity_bytes
 
