@@ -33,7 +33,9 @@ def _policy(page: Page, result: PolicyResult) -> None:
     availability = result.availability
     page.blank()
     page.say((result.policy, "bold"), f": {result.title}")
-    since = f" since {availability.since}" if availability.since else ""
+    since = (
+        f"{' since' if availability.deployable else ':'} {availability.since}" if availability.since else ""
+    )
     page.say(
         f"{availability.state}{since} (as of {availability.as_of}; {availability.source})",
         label="  who has it: ",

@@ -152,7 +152,8 @@ def _advice(page: Page, verdict: Verdict) -> None:
     elif best is subject:
         page.say("no policy that can be deployed is better; see the findings.", label=("DO   ", "bold"))
     else:
-        how = "" if isinstance(best.applies, str) else f": {'; '.join(best.applies)}"
+        steps = [*([] if isinstance(best.applies, str) else best.applies), *_pools(subject, best)]
+        how = f": {'; '.join(steps)}" if steps else ""
         label = ("DO   ", "bold green" if best.risk.level == "ok" else "bold")
         page.say((best.policy, "bold"), f"{how}. {_capital(reach)}.", label=label)
     label = ("NOT  ", "bold")
@@ -162,7 +163,18 @@ def _advice(page: Page, verdict: Verdict) -> None:
         page.say(text, label=label)
     for result in verdict.useless:
         most = limit(result.risk.max_processes, result.risk.limited_by)
-        page.say(f"{result.policy}: still OOM, after {most}.", label=label)
+        after = f"after {most}" if result.risk.max_processes else "with however few processes"
+        page.say(f"{result.policy}: out of memory {after}.", label=label)
+
+
+def _pools(subject: PolicyResult, best: PolicyResult) -> list[str]:
+    """Return the huge pages that `best` reserves and the subject does not."""
+    has = {item.name: item.bytes for item in subject.memory.items if item.kind == "pool"}
+    return [
+        f"reserve {item.name}: {item.terms}"
+        for item in best.memory.items
+        if item.kind == "pool" and item.bytes > has.get(item.name, 0)
+    ]
 
 
 def _ledger(page: Page, result: PolicyResult) -> None:
@@ -316,7 +328,7 @@ def _how_sure(page: Page, estimate: Estimate, subject: PolicyResult) -> None:
     if is_exact(subject):
         text = f"page tables are exact for what the file says{assumed}."
     else:
-        spread = f" ± {fmt.size(tables.sd_bytes)}" if tables.sd_bytes is not None else ""
+        spread = f" ± {fmt.size(tables.sd_bytes)}" if tables.sd_bytes else " ± less than a byte"
         expected = fmt.size(tables.used_bytes, exact=False)
         text = (
             f"an expectation over random touches: page tables {expected}{spread}"

@@ -20,7 +20,7 @@ class Verdict:
 
     subject: PolicyResult
     best: PolicyResult | None
-    useless: tuple[PolicyResult, ...]  # deployable, another than the subject, and out of memory as well
+    useless: tuple[PolicyResult, ...]  # where help is needed: deployable, but out of memory
     swap_is_useless: bool
 
 
@@ -31,7 +31,8 @@ def judge(estimate: Estimate) -> Verdict:
     useless = tuple(
         result
         for result in estimate.policies
-        if result.availability.deployable
+        if subject.risk.level != "ok"
+        and result.availability.deployable
         and result.risk.level == "oom"
         and result not in (subject, best)
         # A counterfactual that changes nothing is no advice.

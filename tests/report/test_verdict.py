@@ -10,7 +10,7 @@ import pytest
 from ptcalc.report import terminal
 from ptcalc.report.page import Screen
 from ptcalc.report.verdict import best_deployable, judge
-from ptcalc.result import Availability, Estimate, PolicyResult
+from ptcalc.result import Availability, Estimate, LedgerItem, PolicyResult
 
 Maker = Callable[..., PolicyResult]
 
@@ -88,6 +88,33 @@ def test_answer_comes_first(oracle: Estimate, make_policy: Maker, starts: str, l
     page = terminal.render(replace(oracle, policies=(result,)), Screen())
 
     assert page.splitlines()[3].startswith(starts)
+
+
+def test_what_does_not_help(oracle: Estimate, make_policy: Maker) -> None:
+    """Where help is needed, deployable policies that run out of memory are named; elsewhere none."""
+    today = make_policy("today", tables=300 * GIB, vmpte=GIB, level="oom", most=900)
+    huge = make_policy("hugetlb-2M", tables=GIB, vmpte=GIB)
+    thp = make_policy("thp", tables=300 * GIB, vmpte=GIB, level="oom", most=0)
+    page = terminal.render(replace(oracle, policies=(today, huge, thp)), Screen())
+
+    assert "NOT  thp: out of memory with however few processes." in page
+
+    safe = make_policy("today", tables=GIB, vmpte=GIB)
+
+    assert "NOT  " not in terminal.render(replace(oracle, policies=(safe, thp)), Screen())
+
+
+def test_advice_says_how_many_huge_pages(oracle: Estimate, make_policy: Maker) -> None:
+    """The pool that the best policy needs beyond what there is stands in the advice."""
+    today = make_policy("today", tables=300 * GIB, vmpte=GIB, level="oom")
+    huge = make_policy("hugetlb-2M", tables=GIB, vmpte=GIB, applies=("back sga with 2M hugetlb pages",))
+    pool = LedgerItem("huge pages (2M)", 300 * GIB, "pool", "153,600 x 2 MiB")
+    huge = replace(huge, memory=replace(huge.memory, items=(pool, *huge.memory.items[1:])))
+    page = terminal.render(replace(oracle, policies=(today, huge)), Screen())
+
+    assert (
+        "DO   hugetlb-2M: back sga with 2M hugetlb pages; reserve huge pages (2M): 153,600 x 2 MiB. " in page
+    )
 
 
 def test_limits_that_are_not_memory(oracle: Estimate, make_policy: Maker) -> None:
