@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ptcalc.engine.union import sorting
 from ptcalc.layout.rows import BACKINGS, Rows
 
 Ints = NDArray[np.int64]
@@ -33,20 +34,17 @@ def merge(rows: Rows) -> Vmas:
     if many == 0:
         nothing = np.zeros(0, np.int64)
         return Vmas(nothing, nothing, nothing, nothing)
-    sorted_already = bool(
-        ((np.diff(rows.group) > 0) | ((np.diff(rows.group) == 0) & (np.diff(rows.start) >= 0))).all()
-    )
-    order = np.arange(many) if sorted_already else np.lexsort((rows.start, rows.group))
-    joins = np.ones(many - 1, bool)
-    left, right = order[:-1], order[1:]
-    joins &= rows.end[left] == rows.start[right]
+    order = np.arange(many)[sorting(rows.group, rows.start)]
+    joins = (rows.end[order[:-1]] == rows.start[order[1:]]) & (rows.group[order[:-1]] == rows.group[order[1:]])
+    near = np.flatnonzero(joins)
+    left, right = order[near], order[near + 1]
+    alike = rows.backing[left] != BACKINGS.index("hugetlb")
+    alike &= rows.file_offset[left] + rows.end[left] - rows.start[left] == rows.file_offset[right]
     for column in (
-        rows.group, rows.file, rows.shared, rows.protection, rows.madvise, rows.uffd, rows.softdirty, rows.allow,
-        rows.alignment,
+        rows.file, rows.shared, rows.protection, rows.madvise, rows.uffd, rows.softdirty, rows.allow, rows.alignment,
     ):  # fmt: skip
-        joins &= column[left] == column[right]
-    joins &= rows.file_offset[left] + rows.end[left] - rows.start[left] == rows.file_offset[right]
-    joins &= rows.backing[left] != BACKINGS.index("hugetlb")
+        alike &= column[left] == column[right]
+    joins[near] = alike
     number = np.concatenate([[0], np.cumsum(~joins)])
     of_row = np.empty(many, np.int64)
     of_row[order] = number

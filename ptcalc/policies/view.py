@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ptcalc.arch import Geometry
 from ptcalc.engine.covers import RANDOM, STRIDE, Covers, Touched, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
-from ptcalc.engine.union import is_sorted
+from ptcalc.engine.union import sorting
 from ptcalc.layout.rows import BACKINGS, MADVISE, THP, UFFD, Layout, Rows
 from ptcalc.layout.vmas import Vmas, merge
 
@@ -71,8 +71,8 @@ class View:
         )
         run_row = runs.row
         # In order of address, tables of every level are in order as well, and need no sorting of their own.
-        if not is_sorted(touched.group, touched.lo):
-            order = np.lexsort((touched.lo, touched.group))
+        order = sorting(touched.group, touched.lo)
+        if not isinstance(order, slice):
             touched, run_row = touched.take(order), run_row[order]
         groups = len(layout.counts)
         return cls(
