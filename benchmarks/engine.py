@@ -37,7 +37,7 @@ def _workload() -> ptcalc.Workload:
 
 @dataclass(frozen=True)
 class MillionRows:
-    """Mappings at random addresses, of random lengths, in random order; half are congruent with their file."""
+    """Mappings at random addresses, of random lengths, in random order; half congruent with their file."""
 
     start: Ints
     length: Ints
@@ -78,7 +78,8 @@ class MillionRows:
             delta=start - offset, seg_lo=offset, seg_hi=offset + end - start, segment=self.file,
             backing=np.full(ROWS, BACKINGS.index(segment.backing)), page=np.full(ROWS, page),
             thp=np.full(ROWS, THP.index(segment.thp)), shared=yes, protection=self.protection,
-            madvise=zero, uffd=zero, softdirty=no, allow=yes, write=self.protection == PROTECTIONS.index("rw"), alignment=zero,
+            madvise=zero, uffd=zero, softdirty=no, allow=yes, alignment=zero,
+            write=self.protection == PROTECTIONS.index("rw"),
         )  # fmt: skip
         runs = Runs(
             row=number, kind=np.full(ROWS, EXACT), lo=self.start, hi=self.start + self.length, step=zero,
