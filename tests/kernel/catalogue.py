@@ -485,7 +485,7 @@ def counted() -> Iterator[Layout]:
         Mapping("s", BASE, 64 * MIB),
         count=8,
     )
-    yield one("counted-private", Segment("private", 20 * MIB), Mapping("s", BASE + MIB, 20 * MIB), count=4)
+    yield one("counted-private", Segment("private", 4 * MIB), Mapping("s", BASE + MIB, 4 * MIB), count=4)
 
 
 EXACT = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +21,8 @@ pytestmark = pytest.mark.kernel
 
 Run = Callable[..., dict[str, Any]]
 # Other work on the machine, and slab pages, disturb single readings: read until one value leads by CLEAR.
-CLEAR, READINGS = 3, 25
+CLEAR = 3
+SECONDS = 8
 
 
 def layouts(chosen: list[Layout]) -> pytest.MarkDecorator:
@@ -93,9 +95,13 @@ def compare(layout: Layout, read: Callable[[], dict[str, Any]]) -> None:
     """Compare with the prediction, to the byte, the reading that comes clearly most often."""
     tables = predicted(layout).page_tables
     readings: Counter[int] = Counter()
-    while lead(readings) < CLEAR and readings.total() < READINGS:
-        charged = read()["charged"]
-        readings[charged[-1] - charged[1]] += 1  # charged[1]: all is mapped, nothing touched
+    patience = time.monotonic() + SECONDS
+    while lead(readings) < CLEAR:
+        if time.monotonic() > patience:
+            pytest.skip(f"other work on this machine leaves no clear reading: {readings.most_common(5)}")
+        _, mapped, quiet, _, touched, quiet_again = read()["charged"]
+        if mapped == quiet and touched == quiet_again:
+            readings[touched - mapped] += 1
     assert readings.most_common(1)[0][0] == tables.bytes, (readings, tables.levels, layout.text())
 
 
