@@ -7,11 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ptcalc.result import RISK_ORDER, Estimate, PolicyResult
-
-# Headrooms that differ by less than this share of capacity are the same to an operator: then the policy that
-# comes first in the contract's order wins (2 MiB pages before 1 GiB pages, which are best reserved at boot).
-SAME_HEADROOM = 0.01
+from ptcalc.result import Estimate, PolicyResult
+from ptcalc.risk.best import best_deployable
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,7 @@ class Verdict:
 def judge(estimate: Estimate) -> Verdict:
     """Return the verdict on `estimate`, which holds one policy at least."""
     subject = subject_of(estimate)
-    best = best_deployable(estimate)
+    best = best_deployable(estimate.policies)
     useless = tuple(
         result
         for result in estimate.policies
@@ -51,26 +48,6 @@ def subject_of(estimate: Estimate) -> PolicyResult:
     return next(
         (result for result in estimate.policies if result.availability.deployable), estimate.policies[0]
     )
-
-
-def best_deployable(estimate: Estimate) -> PolicyResult | None:
-    """Return the mainline policy with the lowest risk, then the largest headroom; None if there is none."""
-    candidates = [result for result in estimate.policies if result.availability.deployable]
-    if not candidates:
-        return None
-    lowest = min(severity(result) for result in candidates)
-    candidates = [result for result in candidates if severity(result) == lowest]
-    most = max(result.memory.headroom_bytes for result in candidates)
-    return next(
-        result
-        for result in candidates
-        if result.memory.headroom_bytes >= most - SAME_HEADROOM * result.memory.capacity_bytes
-    )
-
-
-def severity(result: PolicyResult) -> int:
-    """Return the place of the result's risk in `RISK_ORDER`; larger is worse."""
-    return RISK_ORDER.index(result.risk.level)
 
 
 def is_exact(result: PolicyResult) -> bool:

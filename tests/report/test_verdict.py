@@ -9,7 +9,7 @@ import pytest
 
 from ptcalc.report import terminal
 from ptcalc.report.page import Screen
-from ptcalc.report.verdict import best_deployable, judge
+from ptcalc.report.verdict import judge
 from ptcalc.result import Availability, Estimate, LedgerItem, PolicyResult
 
 Maker = Callable[..., PolicyResult]
@@ -19,28 +19,12 @@ PATCHES = Availability("patches", "", "linux-mm", "2026-11")
 
 
 def test_best_is_deployable_even_if_a_proposal_is_better(oracle: Estimate, make_policy: Maker) -> None:
-    """What no mainline kernel has is never called best, however good it is."""
+    """What no mainline kernel has is never advised, however good it is."""
     today = make_policy("today", tables=150 * GIB, vmpte=GIB, level="warning")
     mshare = make_policy("mshare", tables=1, vmpte=1 * GIB, availability=PATCHES)
 
-    assert best_deployable(replace(oracle, policies=(today, mshare))) is today
-    assert best_deployable(replace(oracle, policies=(mshare,))) is None
-
-
-def test_risk_counts_before_headroom(oracle: Estimate, make_policy: Maker) -> None:
-    """A policy of lower risk is better, even with less room left."""
-    roomy = make_policy("today", tables=GIB, vmpte=GIB, level="oom")
-    safe = make_policy("hugetlb-2M", tables=50 * GIB, vmpte=GIB, level="ok")
-
-    assert best_deployable(replace(oracle, policies=(roomy, safe))) is safe
-
-
-def test_first_of_equals_wins(oracle: Estimate) -> None:
-    """Headrooms that differ by a megabyte do not send anybody to 1 GiB pages."""
-    best = best_deployable(oracle)
-
-    assert best is not None
-    assert best.policy == "hugetlb-2M"
+    assert judge(replace(oracle, policies=(today, mshare))).best is today
+    assert judge(replace(oracle, policies=(mshare,))).best is None
 
 
 def test_swap_is_refused_only_where_it_cannot_help(oracle: Estimate, make_policy: Maker) -> None:
