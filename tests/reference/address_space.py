@@ -104,11 +104,13 @@ def memory_of(workload: Any, name: str, policy: str) -> Memory:
     if segment.backing == "hugetlb":
         pool = workload.host.hugepages
         short = pool is not None and pool.get(page, 0) * page < _need(workload, page)
+        # READING: what falls back to base pages is ordinary shmem, which `thp` then maps by PMD like any other.
+        switch = "always" if policy == "thp" and shareable else "never"
         if short and segment.on_short_pool == "small":
-            return Memory("shmem", PAGE, "never")
+            return Memory("shmem", PAGE, switch)
         if short and segment.on_short_pool == "mixed":
             # READING: one hugetlb segment per page size; who gets the pool among several is not said.
-            return Memory("hugetlb", page, "never", small_from=pool.get(page, 0) * page)
+            return Memory("hugetlb", page, switch, small_from=pool.get(page, 0) * page)
         return Memory("hugetlb", page, "never")
     if policy == "thp" and segment.backing in ("shmem", "file") and shareable:
         # READING: "shareable" = shmem or file that some mapping maps shared; PMD-mapped as if the switch were `always`.
@@ -229,7 +231,7 @@ def _parts(name: str, segment: Any, memory: Memory, start: int, end: int) -> lis
         if memory.small_from is not None:
             # Huge pages from offset 0 as far as the pool reaches, the rest in base pages: two VMAs, two files.
             edge = min(max(memory.small_from - home, 0), file_size)
-            kinds = [(memory, 0, edge), (Memory("shmem", PAGE, "never"), edge, file_size)]
+            kinds = [(memory, 0, edge), (Memory("shmem", PAGE, memory.thp), edge, file_size)]
         for made_of, kind_low, kind_high in kinds:
             low = max(start - begin, kind_low)
             high = min(end - begin, up(size, PAGE), kind_high)

@@ -52,6 +52,10 @@ class Rules:
             return False  # it does, but a PTE table is deposited for each: the same count
         if not area.shared and area.writes:
             return False  # written pages of MAP_PRIVATE are copied one by one
+        if area.userfaultfd == "minor":
+            # READING: the contract does not list it; UFFDIO_CONTINUE puts in one PTE at a time, and no fault does more
+            # (mm/userfaultfd.c: mfill_atomic_pte_continue, mm/shmem.c: shmem_get_folio_gfp).
+            return False
         congruent = (area.va - area.offset) % PMD_SIZE == 0
         chunk = va // PMD_SIZE * PMD_SIZE
         inside = area.vma[0] <= chunk and chunk + PMD_SIZE <= area.vma[1]
