@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from ptcalc import arch, policies, risk
 from ptcalc.arch import kernels
+from ptcalc.errors import InputError, quote
+from ptcalc.layout.rows import MAX_ROWS, NoSlotLeft, TooManyRows
 from ptcalc.result import Estimate, PolicyResult
+from ptcalc.workload.sizes import parse_size
 
 if TYPE_CHECKING:
-    from ptcalc.policies import Outcome
+    from ptcalc.policies import Outcome, Policy
     from ptcalc.risk import Config
     from ptcalc.workload import Workload
 
@@ -50,8 +53,41 @@ def estimate(
 def evaluate(
     workload: Workload, names: Sequence[str] | None = None, choices: Mapping[str, str] | None = None
 ) -> list[Outcome]:
-    """Evaluate the policies, without ledger and risk; errors point into the workload file."""
-    return policies.evaluate(workload, names, choices)
+    """Evaluate the policies, without ledger and risk; errors point into the workload file.
+
+    Raises InputError for a policy or choice that does not exist, for mappings that find no place in the address
+    space, and for more pieces than ptcalc evaluates.
+    """
+    known = policies.policies_of(arch.get(workload.host.arch))
+    for name in names or ():
+        if name not in {policy.name for policy in known}:
+            raise InputError(f"{quote(name)} is no policy", accepted=", ".join(policy.name for policy in known))
+    for key, value in (choices or {}).items():
+        _check_choice(known, key, value)
+    try:
+        return policies.evaluate(workload, names, choices)
+    except NoSlotLeft as error:
+        message, accepted = "no part of the address space is left for this mapping", "fewer or smaller mappings in a process"
+        place = error.mapping
+    except TooManyRows as error:
+        message, accepted = "the pieces of the mappings are too many", f"at most {MAX_ROWS} pieces in all mappings together"
+        place = error.mapping
+    path = [
+        ("processes", name, "mappings", index)
+        for name, group in workload.processes.items()
+        for index in range(len(group.mappings))
+    ][place]
+    raise workload.positions.error(path, InputError(message, accepted=accepted))
+
+
+def _check_choice(known: Sequence[Policy], key: str, value: str) -> None:
+    open_ = {f"{policy.name}.{choice.name}": choice for policy in known for choice in policy.choices}
+    if key not in open_:
+        raise InputError(f"{quote(key)} is no open choice of a policy", accepted=", ".join(open_))
+    if open_[key].accepted and value not in open_[key].accepted:
+        raise InputError(f"{quote(value)} is no value of {key}", accepted=", ".join(open_[key].accepted))
+    if not open_[key].accepted:
+        parse_size(value)
 
 
 def _result(outcome: Outcome, config: Config) -> PolicyResult:
