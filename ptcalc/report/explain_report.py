@@ -69,7 +69,8 @@ def _group(page: Page, result: PolicyResult, process: ProcessTables) -> None:
     for mapping in result.mappings:
         if mapping.group == process.name:
             _mapping(page, mapping)
-    together = " + ".join(f"{level.tables:,} {level.level}" for level in process.levels if level.tables)
+    mark = "" if process.exact else "~"
+    together = " + ".join(f"{mark}{level.tables:,} {level.level}" for level in process.levels if level.tables)
     if together:
         page.say(
             f"{together} (neighbouring mappings share edge tables)",

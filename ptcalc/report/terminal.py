@@ -314,11 +314,19 @@ def _changes(page: Page, results: list[PolicyResult], verb: str) -> None:
 
 
 def _bounds(page: Page, results: list[PolicyResult]) -> None:
+    """Show the other answers to an open choice, where they make a difference, beside the one in force."""
     for result in results:
+        tables, in_force = result.page_tables, {name: value for name, value, _ in result.choices}
         for bound in result.bounds:
-            if bound.page_tables_bytes != result.page_tables.bytes:
-                tables = fmt.size(bound.page_tables_bytes, exact=result.page_tables.exact)
-                page.say(f"{tables} if {bound.name} = {bound.value}: {bound.why}", label=f"{result.policy}: ")
+            if bound.page_tables_bytes == tables.bytes:
+                continue
+            here = fmt.size(tables.bytes, exact=tables.exact)
+            there = fmt.size(bound.page_tables_bytes, exact=tables.exact)
+            page.say(
+                f"{here} with {bound.name} = {in_force.get(bound.name, 'default')},"
+                f" {there} with {bound.name} = {bound.value} ({bound.why})",
+                label=f"{result.policy}: ",
+            )
 
 
 def _how_sure(page: Page, estimate: Estimate, subject: PolicyResult) -> None:

@@ -236,8 +236,8 @@ def oracle_sga() -> Estimate:
         ),
         replace(
             shared,
-            choices=(("a", "phases", "one set of tables for each phase"),),
-            bounds=(Bound("a", "phase 0 only", 945_567_744_000, "misaligned mappings share nothing"),),
+            choices=(("phases", "every", "one set of tables for each phase, or phase 0 only"),),
+            bounds=(Bound("phases", "zero", 945_567_744_000, "misaligned mappings share nothing"),),
         ),
         policy("map-shared-pt", tables=2_469_606_195, vmpte=601 * MIB, availability=PATCHES),
         policy("mshare", tables=601 * MIB, vmpte=301 * 4096, availability=PATCHES),
