@@ -1,0 +1,80 @@
+"""Does the machine still fit, how many processes does it bear, and what to know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ptcalc.result import Memory, Risk, RiskLevel
+from ptcalc.risk import levels, limits
+from ptcalc.risk.best import best_deployable
+from ptcalc.risk.config import Config, load_config, loads_config
+from ptcalc.risk.findings import findings
+from ptcalc.risk.ledger import Boundary, Ledger
+
+if TYPE_CHECKING:
+    from ptcalc.policies import Outcome
+
+__all__ = [
+    "Config",
+    "Ledger",
+    "assess",
+    "best_deployable",
+    "findings",
+    "load_config",
+    "loads_config",
+    "memory",
+]
+
+_BINDS: dict[Boundary, str] = {"host": "memory", "cgroup": "cgroup"}
+
+
+def assess(outcome: Outcome, config: Config) -> tuple[Memory, Risk, tuple[tuple[str, int], ...]]:
+    """Return memory (the tighter boundary), risk, and what one more process of the largest group costs."""
+    ledger = Ledger(outcome, config)
+    counts = outcome.counts
+    found = ledger.memory(counts)
+    level: RiskLevel = "ok"
+    for each in ledger.levels(ledger.demand(counts)).values():
+        level = levels.worse(level, each)
+    # A segment that gets no huge pages does not start, however much memory is free.
+    if any(short.mode == "fail" for short in outcome.short_pools):
+        level = "oom"
+    most, limited_by = _largest(ledger, accepted=("ok", "warning", "critical"))
+    safe, safe_limited_by = _largest(ledger, accepted=("ok",))
+    return found, Risk(level, safe, most, limited_by, safe_limited_by), _one_more(ledger, found)
+
+
+def memory(outcome: Outcome, counts: Sequence[int], config: Config) -> Memory:
+    """Return the ledger of the tighter boundary for any process counts, in the order of the groups."""
+    return Ledger(outcome, config).memory(counts)
+
+
+def _largest(ledger: Ledger, accepted: tuple[RiskLevel, ...]) -> tuple[int, str]:
+    """Return the largest total count at an accepted level, and what binds beyond it."""
+
+    def binds(counts: limits.Counts) -> str:
+        demand = ledger.demand(counts)
+        tight = [name for name, level in ledger.levels(demand).items() if level not in accepted]
+        return _BINDS[min(tight, key=lambda name: ledger.capacity[name] - demand.on(name))] if tight else ""
+
+    grows = [group.scale == "proportional" for group in ledger.outcome.workload.processes.values()]
+    return limits.largest(ledger.outcome.counts, grows, binds, ledger.config.pid_max)
+
+
+def _one_more(ledger: Ledger, now: Memory) -> tuple[tuple[str, int], ...]:
+    """Return what one more process of the largest proportional group adds, by item; () if none grows."""
+    counts = list(ledger.outcome.counts)
+    growing = [
+        number
+        for number, group in enumerate(ledger.outcome.workload.processes.values())
+        if group.scale == "proportional"
+    ]
+    if not growing:
+        return ()
+    counts[max(growing, key=lambda number: counts[number])] += 1
+    lines = [line for line in ledger.lines if now.boundary == "host" or line.in_cgroup]
+    costs = (
+        (item.name, line.amount(counts)[0] - item.bytes) for line, item in zip(lines, now.items, strict=True)
+    )
+    return tuple((name, cost) for name, cost in costs if cost)

@@ -1,0 +1,27 @@
+"""The best policy that can be deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from ptcalc.result import RISK_ORDER, PolicyResult
+
+# Headrooms that differ by less than this share of capacity are the same to an operator: then the earlier
+# policy wins (2 MiB pages before 1 GiB pages, which are best reserved at boot).
+SAME_HEADROOM = Fraction(1, 100)
+
+
+def best_deployable(results: Iterable[PolicyResult]) -> PolicyResult | None:
+    """Return the mainline policy with the lowest risk, then the largest headroom; None if there is none."""
+    candidates = [result for result in results if result.availability.deployable]
+    if not candidates:
+        return None
+    lowest = min(RISK_ORDER.index(result.risk.level) for result in candidates)
+    candidates = [result for result in candidates if RISK_ORDER.index(result.risk.level) == lowest]
+    most = max(result.memory.headroom_bytes for result in candidates)
+    return next(
+        result
+        for result in candidates
+        if result.memory.headroom_bytes >= most - SAME_HEADROOM * result.memory.capacity_bytes
+    )

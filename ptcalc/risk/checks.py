@@ -1,0 +1,238 @@
+"""Checks that read the file and the results of the policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ptcalc.arch import kernels
+from ptcalc.result import PolicyResult
+from ptcalc.risk.amounts import about, exact, percent
+from ptcalc.risk.best import best_deployable
+from ptcalc.risk.case import Case, Note, Path
+
+Check = Callable[[Case], Iterator[Note]]
+
+# The kernel in which memory.stat's `pagetables` missed user page tables: commit f0c92726e89f (6.18), fixed in
+# stable kernels of 2026 that a base version does not tell apart.
+_MEMCG_BUG = (6, 18)
+
+
+def page_tables_large(case: Case) -> Iterator[Note]:
+    """Page tables above a share of the memory that is not in huge pages."""
+    if case.subject is None:
+        return
+    result, _ = case.subject
+    tables = result.page_tables.used_bytes
+    small = case.workload.host.mem_total or case.workload.host.memory
+    small = max(0, small - _pools(result))
+    if tables == 0 or tables <= case.config.page_tables_share * small:
+        return
+    share = f"{percent(Fraction(tables, small))} of" if small else "beside"
+    message = f"page tables need {about(tables)}, {share} the {about(small)} that are not in huge pages"
+    best = best_deployable(case.results)
+    remedy = None
+    if best is not None and best.policy != result.policy and best.page_tables.used_bytes < tables:
+        remedy = f"{best.policy} needs {about(best.page_tables.used_bytes)}"
+        if best.applies != "as_written":
+            remedy += ": " + "; ".join(best.applies[:3])
+    largest = max(result.processes, key=lambda group: group.count * group.marginal_bytes)
+    yield Note("page-tables-large", message, ("processes", largest.name), result.policy, remedy)
+
+
+@dataclass(slots=True)
+class _Loss:
+    """Mappings of one segment that lose sharing for the same reason."""
+
+    path: Path
+    policy: str
+    text: str
+    remedy: str | None
+    mappings: int = 0
+    saves: int | None = None
+
+
+_SHARING = {
+    "misaligned": "hugetlb-misaligned",
+    "ragged-edges": "hugetlb-ragged-edges",
+    "alignment": "hugetlb-addresses-differ",
+    "too-small": "hugetlb-too-small",
+}
+
+
+def hugetlb_sharing(case: Case) -> Iterator[Note]:
+    """What keeps hugetlb mappings from sharing PMD tables, one note for a segment and reason."""
+    losses: dict[tuple[str, str], _Loss] = {}
+    seen: set[Path] = set()
+    for result in case.results:
+        if result.policy != "today" and not result.policy.startswith("hugetlb-"):
+            continue
+        for mapping in result.mappings:
+            for reason in mapping.reasons:
+                code = _SHARING.get(reason.code)
+                alone = case.workload.processes[mapping.group].count == 1
+                if code is None or mapping.path in seen or reason.saves_bytes == 0 or alone:
+                    continue
+                seen.add(mapping.path)
+                new = _Loss(mapping.path, result.policy, reason.text, reason.remedy)
+                loss = losses.setdefault((code, mapping.segment), new)
+                loss.mappings += 1
+                if reason.saves_bytes is not None:
+                    loss.saves = (loss.saves or 0) + reason.saves_bytes
+    for (code, segment), loss in losses.items():
+        many = f", and {loss.mappings - 1} mappings more" if loss.mappings > 1 else ""
+        message = f"{segment}{many}: {loss.text}"
+        remedy = loss.remedy
+        if loss.saves is not None:
+            message += f"; this costs {about(loss.saves)}"
+            remedy = f"{remedy}: saves {about(loss.saves)}"
+        yield Note(code, message, loss.path, loss.policy, remedy)
+
+
+def small_pieces(case: Case) -> Iterator[Note]:
+    """Pieces smaller than a PMD table's span, which never share."""
+    span = case.geometry.level("pmd").span
+    noted = set()
+    for result, outcome in zip(case.results, case.outcomes, strict=True):
+        if result.policy not in ("today", f"hugetlb-{case.geometry.huge_page_name(case.geometry.pmd_size)}"):
+            continue
+        for memory in outcome.segments(outcome.counts):
+            pieces = case.workload.segments[memory.name].pieces
+            if memory.backing == "hugetlb" and memory.name not in noted and pieces and pieces < span:
+                noted.add(memory.name)
+                message = (
+                    f"{memory.name}: pieces of {exact(pieces)} are smaller than {exact(span)} and never share"
+                )
+                yield Note("hugetlb-too-small", message, ("segments", memory.name, "pieces"), result.policy)
+
+
+def pools(case: Case) -> Iterator[Note]:
+    """Huge-page pools that are too short, too large, or leave too little."""
+    if case.subject is None:
+        return
+    result, outcome = case.subject
+    for short in outcome.short_pools:
+        page = short.page_size
+        missing = -(-(short.need_bytes - short.pool_bytes) // page)
+        message = (
+            f"{short.segment} needs {-(-short.need_bytes // page):,} huge pages of {exact(page)},"
+            f" {short.pool_bytes // page:,} are left in the pool"
+        )
+        remedy = f"reserve {missing:,} pages of {exact(page)} more"
+        yield Note(f"pool-short-{short.mode}", message, ("segments", short.segment), result.policy, remedy)
+    stated = case.workload.host.hugepages or {}
+    need = outcome.pool_need(outcome.counts)
+    for page, count in stated.items():
+        unused = count - -(-need.get(page, 0) // page)
+        if unused > 0:
+            message = (
+                f"{unused:,} of {count:,} huge pages of {exact(page)} are not needed: {about(unused * page)}"
+            )
+            yield Note("pool-unused", message, ("host", "hugepages"), result.policy)
+    taken = _pools(result)
+    rest = result.memory.demand_bytes - taken
+    left = result.memory.capacity_bytes - taken
+    if stated and taken and left < rest <= result.memory.capacity_bytes:
+        message = f"huge-page pools take {about(taken)} and leave {about(max(0, left))}; the rest needs {about(rest)}"
+        yield Note("pool-leaves-too-little", message, ("host", "hugepages"), result.policy)
+
+
+def swap(case: Case) -> Iterator[Note]:
+    """Swap that cannot help, and workloads that fit only with it."""
+    if case.subject is None:
+        return
+    result, _ = case.subject
+    memory, space = result.memory, case.workload.host.swap
+    if memory.swap_used_bytes and result.risk.level == "critical":
+        message = f"{about(memory.swap_used_bytes)} of the demand fit only into swap ({about(space)})"
+        yield Note("fits-only-with-swap", message, ("host", "swap"), result.policy)
+    fixed = memory.demand_bytes - sum(item.swappable_bytes for item in memory.items)
+    if space and result.risk.level == "oom" and fixed > memory.capacity_bytes:
+        message = f"{about(fixed)} cannot be swapped; {about(memory.capacity_bytes)} is there, swap or not"
+        yield Note("swap-no-help", message, ("host", "swap"), result.policy)
+
+
+def cgroup(case: Case) -> Iterator[Note]:
+    """The cgroup's limit binds first; what its statistics miss."""
+    limit = case.workload.host.cgroup_limit
+    if case.subject is None or limit is None:
+        return
+    result, _ = case.subject
+    path = ("host", "cgroup_limit")
+    if result.memory.boundary == "cgroup":
+        free = result.memory.headroom_bytes
+        left = f"leaves {about(free)}" if free >= 0 else f"lacks {about(-free)}"
+        yield Note(
+            "cgroup-tighter",
+            f"the limit of {exact(limit)} {left}, the host has more room",
+            path,
+            result.policy,
+        )
+    kernel = kernels.parse(case.workload.host.kernel or kernels.NEWEST_TEXT)
+    if kernel.version == _MEMCG_BUG:
+        message = "memory.stat of 6.18 may leave out user page tables (fixed in stable kernels of 2026)"
+        yield Note("memcg-pagetables-low", message, ("host", "kernel"))
+
+
+def not_stated(case: Case) -> Iterator[Note]:
+    """Values that the file leaves out and that matter."""
+    workload = case.workload
+    silent = [name for name in workload.processes if not workload.stated(("processes", name, "private"))]
+    if silent:
+        names = ", ".join(silent[:3]) + (f" and {len(silent) - 3} groups more" if len(silent) > 3 else "")
+        yield Note("private-not-stated", f"no private memory is stated for {names}", ("processes", silent[0]))
+    if workload.host.used is None and case.subject is not None:
+        items = case.subject[0].memory.items
+        estimated = sum(item.bytes for item in items if item.kind == "used")
+        if estimated:
+            yield Note(
+                "used-not-stated",
+                f"{about(estimated)} are assumed for all that this file leaves out",
+                ("host",),
+            )
+
+
+def vendor_kernel(case: Case) -> Iterator[Note]:
+    """A distribution's kernel, whose counters are taken to be those of its base version."""
+    text = case.workload.host.kernel
+    if text is None:
+        return
+    kernel = kernels.parse(text)
+    if kernel.vendor:
+        message = f"{text} is taken for mainline {kernel.major}.{kernel.minor}"
+        yield Note("vendor-kernel", message, ("host", "kernel"))
+
+
+def sharing_switch(case: Case) -> Iterator[Note]:
+    """`page_table_sharing: never` under policies that have no such switch."""
+    silent = [
+        result.policy
+        for result in case.results
+        if result.policy in ("today", "thp") or result.policy.startswith("hugetlb-")
+    ]
+    if not silent:
+        return
+    paths: list[Path] = []
+    for name, group in case.workload.processes.items():
+        if group.page_table_sharing == "never":
+            paths.append(("processes", name, "page_table_sharing"))
+        paths += [
+            ("processes", name, "mappings", number, "page_table_sharing")
+            for number, mapping in enumerate(group.mappings)
+            if mapping.page_table_sharing == "never"
+        ]
+    if paths:
+        many = f" ({len(paths)} places)" if len(paths) > 1 else ""
+        message = f"page_table_sharing: never has no effect on {', '.join(silent)}{many}"
+        yield Note("sharing-switch-no-effect", message, paths[0])
+
+
+def _pools(result: PolicyResult) -> int:
+    return sum(item.bytes for item in result.memory.items if item.kind == "pool")
+
+
+ALL: tuple[Check, ...] = (
+    pools, page_tables_large, hugetlb_sharing, small_pieces, swap, cgroup, not_stated, vendor_kernel,
+    sharing_switch,
+)  # fmt: skip

@@ -1,0 +1,177 @@
+"""Thresholds and constants of the risk room, and how a file sets them (``--config``).
+
+``configs/default.yaml`` holds every key with its default and what it means; a user's file may leave keys out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptcalc.errors import CannotDoHere, InputError, nearest, quote
+from ptcalc.risk import constants
+
+if TYPE_CHECKING:
+    from ptcalc.workload.source import Node, Positions
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What ledger, levels and findings take for granted; shares are fractions of 1, sizes bytes."""
+
+    # levels: free share of capacity
+    ok_free: Fraction = Fraction(10, 100)
+    warning_free: Fraction = Fraction(5, 100)
+    # findings
+    page_tables_share: Fraction = Fraction(2, 100)
+    touch_band: Fraction = Fraction(3, 2)
+    # host
+    page_struct: int = constants.PAGE_STRUCT
+    min_free: int | None = None  # None: as the kernel sets it at boot
+    thp_watermarks: bool = True
+    lowmem_reserve_ratio: int = constants.LOWMEM_RESERVE_RATIO
+    used_base: int = constants.USED_BASE
+    used_base_divisor: int = constants.USED_BASE_DIVISOR
+    used_share_divisor: int = constants.USED_SHARE_DIVISOR
+    index_node: int = constants.XARRAY_NODE
+    # process
+    process_tables: int = constants.PROCESS_TABLES
+    kernel_stack: int | None = None  # None: that of the architecture
+    process_slab: int = constants.PROCESS_SLAB
+    thread_slab: int = constants.THREAD_SLAB
+    pid_max: int = constants.PID_MAX
+
+
+def load_config(path: str | PathLike[str]) -> Config:
+    """Return the config of a YAML file; keys that it leaves out keep their defaults.
+
+    Raises InputError (with file, line and column) for anything that is no config, and CannotDoHere without
+    the permission to read it.
+    """
+    from ptcalc.workload import source
+
+    name = fspath(path)
+    try:
+        data = Path(name).read_bytes()
+    except (OSError, ValueError) as error:
+        if isinstance(error, PermissionError):
+            raise CannotDoHere(f"{name}: {error.strerror}") from None
+        what = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"cannot be read: {what}", file=name, accepted="a config file in YAML") from None
+    return loads_config(source.decode(data, name), name=name)
+
+
+def loads_config(text: str, *, name: str = "<string>") -> Config:
+    """Return the config of a text; see `load_config`."""
+    from ptcalc.workload import source
+
+    positions = source.compose(text, name)
+    root = positions.root
+    if root is None:
+        return Config()
+    values: dict[str, Any] = {}
+    for section, content in _entries(positions, root, ("version", *KEYS)):
+        if section == "version":
+            if content.value != "1":
+                unknown = InputError("this is no version that this ptcalc reads", accepted="1")
+                raise positions.at(content, unknown)
+            continue
+        for key, node in _entries(positions, content, KEYS[section]):
+            field, read = KEYS[section][key]
+            if not isinstance(node.value, str) or node.null:
+                single = InputError(f"{section}.{key} is no single value", accepted="one value")
+                raise positions.at(node, single)
+            try:
+                values[field] = read(node.value.strip())
+            except InputError as error:
+                raise positions.at(node, error) from None
+    config = Config(**values)
+    if config.warning_free > config.ok_free:
+        above = InputError("levels.warning is above levels.ok", accepted="at most the share of levels.ok")
+        raise positions.error(("levels", "warning"), above)
+    return config
+
+
+def _entries(positions: Positions, node: Node, known: Iterable[str]) -> Iterator[tuple[str, Node]]:
+    """Yield the entries of a mapping whose keys must be known."""
+    names = tuple(known)
+    accepted = ", ".join(names)
+    if not isinstance(node.value, dict):
+        raise positions.at(node, InputError("no mapping stands here", accepted=f"the keys {accepted}"))
+    for key, (at, content) in node.value.items():
+        if key not in names:
+            error = InputError(f"unknown key {quote(key)}", accepted=accepted)
+            error.suggestion = nearest(key, names)
+            raise positions.at(at, error)
+        yield key, content
+
+
+# Numbers beyond this mean nothing here.
+_MOST = 1 << 40
+
+
+def _share(text: str) -> Fraction:
+    from ptcalc.workload import sizes
+
+    return sizes.parse_share(text, accepted="a share such as 10%")
+
+
+def _size(text: str) -> int:
+    from ptcalc.workload import sizes
+
+    return sizes.parse_size(text)
+
+
+def _auto_size(text: str) -> int | None:
+    return None if text == "auto" else _size(text)
+
+
+def _number(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        from ptcalc.workload import sizes
+
+        return sizes.parse_count(text, least=least, most=_MOST)
+
+    return read
+
+
+def _factor(text: str) -> Fraction:
+    accepted = "a number from 1 to 1000 such as 1.5"
+    if re.fullmatch(r"\d{1,4}(\.\d{1,9})?", text, re.ASCII) is None or not 1 <= Fraction(text) <= 1000:
+        raise InputError(f"{quote(text)} is no factor", accepted=accepted)
+    return Fraction(text)
+
+
+def _switch(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise InputError(f"{quote(text)} is neither true nor false", accepted="true or false")
+    return text == "true"
+
+
+# section -> key -> (field of Config, reader)
+KEYS: dict[str, dict[str, tuple[str, Callable[[str], Any]]]] = {
+    "levels": {"ok": ("ok_free", _share), "warning": ("warning_free", _share)},
+    "findings": {"page_tables_share": ("page_tables_share", _share), "touch_band": ("touch_band", _factor)},
+    "host": {
+        "page_struct": ("page_struct", _size),
+        "min_free": ("min_free", _auto_size),
+        "thp_watermarks": ("thp_watermarks", _switch),
+        "lowmem_reserve_ratio": ("lowmem_reserve_ratio", _number(0)),
+        "used_base": ("used_base", _size),
+        "used_base_divisor": ("used_base_divisor", _number(1)),
+        "used_share_divisor": ("used_share_divisor", _number(1)),
+        "index_node": ("index_node", _size),
+    },
+    "process": {
+        "base_tables": ("process_tables", _size),
+        "kernel_stack": ("kernel_stack", _auto_size),
+        "slab": ("process_slab", _size),
+        "thread_slab": ("thread_slab", _size),
+        "pid_max": ("pid_max", _number(1)),
+    },
+}

@@ -1,0 +1,293 @@
+"""The ledger: what the workload demands of host and cgroup, item by item, against what they can give.
+
+Every line of demand is a `Line`: one rule that gives its bytes for any process counts.  Totals, the search
+for the largest count and the items that a report shows all come from these lines: they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from ptcalc import arch
+from ptcalc.result import LedgerItem, Memory, RiskLevel
+from ptcalc.risk import levels
+from ptcalc.risk.amounts import exact
+from ptcalc.risk.capacity import host_capacity, used_estimate
+from ptcalc.risk.constants import XARRAY_SHIFT
+from ptcalc.risk.segments import SegmentDemand
+
+if TYPE_CHECKING:
+    from ptcalc.arch import Geometry
+    from ptcalc.policies import Outcome
+    from ptcalc.risk.config import Config
+    from ptcalc.workload.model import Workload
+
+Counts = Sequence[int]
+Boundary = Literal["host", "cgroup"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of demand: ``amount(counts)`` gives (bytes, of these swappable), ``terms(counts)`` why."""
+
+    name: str
+    kind: str
+    source: str
+    amount: Callable[[Counts], tuple[int, int]]
+    terms: Callable[[Counts], str]
+    in_cgroup: bool = True
+
+    def item(self, counts: Counts) -> LedgerItem:
+        """Return the line as a report shows it."""
+        size, swappable = self.amount(counts)
+        return LedgerItem(self.name, size, self.kind, self.terms(counts), self.source, swappable)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Demand on both boundaries (bytes), and how much of either can go to swap."""
+
+    host: int
+    cgroup: int
+    swappable: int
+
+    def on(self, boundary: Boundary) -> int:
+        """Return the demand on a boundary."""
+        return self.host if boundary == "host" else self.cgroup
+
+
+class Ledger:
+    """The memory of one policy's outcome, for any process counts in the order of the groups."""
+
+    def __init__(self, outcome: Outcome, config: Config) -> None:
+        self.outcome = outcome
+        self.config = config
+        workload = outcome.workload
+        self.swap = workload.host.swap
+        self.host_terms = host_capacity(workload.host, arch.get(workload.host.arch), config)
+        self.capacity: dict[Boundary, int] = {"host": sum(term.bytes for term in self.host_terms)}
+        if workload.host.cgroup_limit is not None:
+            self.capacity["cgroup"] = workload.host.cgroup_limit
+        self.lines = _lines(outcome, config)
+
+    def demand(self, counts: Counts) -> Demand:
+        """Return the demand of that many processes."""
+        host = cgroup = swappable = 0
+        for line in self.lines:
+            size, swaps = line.amount(counts)
+            host += size
+            cgroup += size if line.in_cgroup else 0
+            swappable += swaps
+        return Demand(host, cgroup, swappable)
+
+    def levels(self, demand: Demand) -> dict[Boundary, RiskLevel]:
+        """Return the level of each boundary."""
+        swap = min(self.swap, demand.swappable)
+        return {
+            boundary: levels.level(capacity, demand.on(boundary), swap, self.config)
+            for boundary, capacity in self.capacity.items()
+        }
+
+    def memory(self, counts: Counts) -> Memory:
+        """Return the boundary with less headroom, the host if both have the same."""
+        demand = self.demand(counts)
+        boundary = min(self.capacity, key=lambda name: self.capacity[name] - demand.on(name))
+        capacity, need = self.capacity[boundary], demand.on(boundary)
+        short = max(0, need - capacity)
+        host = boundary == "host"
+        return Memory(
+            boundary=boundary,
+            capacity_bytes=capacity,
+            demand_bytes=need,
+            headroom_bytes=capacity - need,
+            items=tuple(line.item(counts) for line in self.lines if host or line.in_cgroup),
+            capacity_terms=self.host_terms if host else (_cgroup_term(capacity),),
+            swap_used_bytes=short if short <= min(self.swap, demand.swappable) else 0,
+        )
+
+
+def index_nodes(pages: int, order: int = 0) -> int:
+    """Return the xarray nodes that index `pages` folios of 2**order base pages, from offset 0 of a file.
+
+    An entry of order o lies in a node whose slots span 64**(o // 6) base pages; above it every level holds
+    one node for each 64 nodes, up to a single one (lib/xarray.c:xas_create).
+    """
+    slots = -(-(pages << order) >> XARRAY_SHIFT * (order // XARRAY_SHIFT))
+    nodes = 0
+    while slots:
+        slots = -(-slots >> XARRAY_SHIFT)
+        nodes += slots
+        if slots == 1:
+            break
+    return nodes
+
+
+def _lines(outcome: Outcome, config: Config) -> tuple[Line, ...]:
+    workload = outcome.workload
+    geometry = arch.get(workload.host.arch)
+    memory = SegmentDemand(outcome, geometry)
+    sizes = sorted({*(workload.host.hugepages or ()), *memory.pool_sizes})
+    return (
+        Line(
+            "page tables", "page_tables", "the tables of all mappings in the file, shared ones once",
+            lambda counts: (outcome.page_tables_used(counts), 0),
+            lambda counts: " + ".join(
+                f"{level.tables:,} {level.level} x {exact(level.bytes // level.tables)}"
+                for level in outcome.page_tables(counts).levels
+            ),
+        ),
+        *(_segment(workload, memory, number) for number in memory.in_ledger),
+        *(_pool(workload, geometry, memory, size) for size in sizes),
+        _index(geometry, memory, sizes, config),
+        *_processes(workload, geometry, config),
+        *([_host_mm(outcome.host_mm_bytes)] if outcome.host_mm_bytes else ()),
+        _used(workload, config),
+    )  # fmt: skip
+
+
+def _segment(workload: Workload, memory: SegmentDemand, number: int) -> Line:
+    name, backing = memory.names[number], memory.backings[number]
+    swappable = not memory.locked[number]
+
+    def amount(counts: Counts) -> tuple[int, int]:
+        size = memory.shared(counts, number) + memory.copies(counts, number)
+        return size, size if swappable else 0
+
+    def terms(counts: Counts) -> str:
+        shared, copies = memory.shared(counts, number), memory.copies(counts, number)
+        parts = []
+        if backing == "file":
+            parts.append("page cache that can be written back and dropped: 0 B")
+        elif backing != "private":
+            parts.append(f"resident {exact(shared)}")
+        if copies or backing == "private":
+            parts.append(f"copies of single processes {exact(copies)}")
+        return " + ".join(parts) + ("" if swappable else ", locked")
+
+    label = "shmem" if memory.mixed[number] else backing
+    stated = workload.stated(("segments", name, "resident"))
+    source = f"segments.{name}.resident" + ("" if stated else " (default)")
+    return Line(f"{name} ({label})", "segment", source, amount, terms)
+
+
+def _pool(workload: Workload, geometry: Geometry, memory: SegmentDemand, size: int) -> Line:
+    pages = (workload.host.hugepages or {}).get(size)
+    stated = 0 if pages is None else pages * size
+
+    def terms(counts: Counts) -> str:
+        need = memory.pool_need(counts, size)
+        if stated > need:
+            return f"{pages:,} pages reserved, {-(-need // size):,} needed"
+        return f"{-(-need // size):,} x {exact(size)}"
+
+    return Line(
+        f"huge pages ({geometry.huge_page_name(size)})", "pool",
+        "what the segments need" if pages is None else "host.hugepages, or what the segments need if more",
+        lambda counts: (max(stated, memory.pool_need(counts, size)), 0), terms, in_cgroup=False,
+    )  # fmt: skip
+
+
+def _index(geometry: Geometry, memory: SegmentDemand, sizes: Sequence[int], config: Config) -> Line:
+    thp_order = (geometry.thp_size // geometry.base_page).bit_length() - 1
+    # Since 6.7 hugetlb pages are indexed by base page as well (commit a08c7193e4f1).
+    orders = {size: (size // geometry.base_page).bit_length() - 1 for size in sizes}
+
+    def nodes(counts: Counts) -> int:
+        total = 0
+        for small, huge in memory.indexed(counts):
+            total += index_nodes(small) + index_nodes(huge, thp_order)
+        return total + sum(
+            index_nodes(-(-memory.pool_need(counts, size) // size), order) for size, order in orders.items()
+        )
+
+    return Line(
+        "page-cache index", "index", "lib/xarray.c: a node for 64 entries, at every level",
+        lambda counts: (nodes(counts) * config.index_node, 0),
+        lambda counts: f"{nodes(counts):,} nodes x {exact(config.index_node)}",
+    )  # fmt: skip
+
+
+def _processes(workload: Workload, geometry: Geometry, config: Config) -> tuple[Line, ...]:
+    """Return what every process has beside the mappings: base tables, kernel memory, private memory."""
+    groups = workload.processes
+    # The P4D table of five levels exists in every process, like the root.
+    p4d = sum(level.table_bytes for level in geometry.levels if level.name in geometry.free_tables_below)
+    tables, kernel = [], []
+    for group in groups.values():
+        default = (
+            config.process_tables + p4d
+            + -(-group.private // geometry.pmd_size) * geometry.levels[0].table_bytes
+        )  # fmt: skip
+        tables.append(default if group.base_tables is None else group.base_tables)
+        stack = geometry.kernel_stack if config.kernel_stack is None else config.kernel_stack
+        kernel.append(stack + config.process_slab + (group.threads - 1) * (stack + config.thread_slab))
+    private = [group.private for group in groups.values()]
+    caps = [group.private_cap for group in groups.values()]
+    names = list(groups)
+
+    def linear(rates: list[int], counts: Counts) -> tuple[int, int]:
+        return sum(count * rate for count, rate in zip(counts, rates, strict=True)), 0
+
+    def capped(counts: Counts) -> tuple[int, int]:
+        total = sum(
+            count * rate if cap is None else min(count * rate, cap)
+            for count, rate, cap in zip(counts, private, caps, strict=True)
+        )
+        return total, total
+
+    return (
+        Line(
+            "base tables", "base",
+            "base_tables; by default a small process, and a PTE table for each PMD of private memory",
+            partial(linear, tables), partial(_products, names, tables),
+        ),
+        Line(
+            "kernel stacks and slab", "kernel",
+            "include/asm/page_64_types.h:THREAD_SIZE; slab of a small process (6.18)",
+            partial(linear, kernel), partial(_products, names, kernel),
+        ),
+        Line(
+            "private memory", "private", "processes.*.private",
+            capped, partial(_products, names, private, caps=caps),
+        ),
+    )  # fmt: skip
+
+
+def _products(
+    names: list[str], rates: list[int], counts: Counts, caps: list[int | None] | None = None
+) -> str:
+    """Say quantity x rate of each group; only the first three of many."""
+    parts = []
+    for number, (name, rate, count) in enumerate(zip(names, rates, counts, strict=True)):
+        cap = caps[number] if caps else None
+        bound = f", at most {exact(cap)}" if cap is not None and count * rate > cap else ""
+        parts.append(f"{name}: {count:,} x {exact(rate)}{bound}")
+    more = f"; and {len(parts) - 3} groups more" if len(parts) > 3 else ""
+    return "; ".join(parts[:3]) + more
+
+
+def _host_mm(size: int) -> Line:
+    return Line(
+        "mshare host mm", "host_mm", "the root of each region's host mm (mshare v3)",
+        lambda counts: (size, 0), lambda counts: exact(size),
+    )  # fmt: skip
+
+
+def _used(workload: Workload, config: Config) -> Line:
+    stated = workload.host.used
+    size = used_estimate(workload.host.memory, config) if stated is None else stated
+    source = "host.used" if stated is not None else (
+        f"estimate: {exact(config.used_base)}, at most a {config.used_base_divisor}th of memory,"
+        f" and 1/{config.used_share_divisor} of memory"
+    )  # fmt: skip
+    return Line(
+        "everything else", "used", source,
+        lambda counts: (size, 0), lambda counts: exact(size), in_cgroup=False,
+    )  # fmt: skip
+
+
+def _cgroup_term(limit: int) -> LedgerItem:
+    return LedgerItem("cgroup limit", limit, "cgroup_limit", exact(limit), "host.cgroup_limit")

@@ -1,0 +1,119 @@
+"""Memory of the segments and huge-page pools as a cheap function of the process counts.
+
+A policy's outcome answers for any counts, but walks all mappings to do so; the search for the largest count
+asks dozens of times.  What does not depend on the counts is asked once, and what is proportional to them
+(private copies) once for each group that has any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ptcalc.arch import Geometry
+    from ptcalc.policies import Outcome, SegmentMemory
+
+Counts = Sequence[int]
+
+# With more groups that have private copies, asking anew for the few dozen counts of a search is cheaper.
+_MANY_GROUPS = 24
+
+
+class SegmentDemand:
+    """Memory of each segment (by its number in the file) and of each huge-page pool, all in bytes."""
+
+    def __init__(self, outcome: Outcome, geometry: Geometry) -> None:
+        self._outcome = outcome
+        self._geometry = geometry
+        workload = outcome.workload
+        here = outcome.segments(outcome.counts)
+        self.names = tuple(memory.name for memory in here)
+        self.backings = tuple(memory.backing for memory in here)
+        self.locked = tuple(memory.locked for memory in here)
+        # A hugetlb segment whose rest is in base pages, because the pool is too short.
+        self.mixed = tuple(memory.backing == "hugetlb" and memory.index_small_pages > 0 for memory in here)
+        pools = outcome.pool_need(outcome.counts)
+        self.pool_sizes = tuple(sorted(pools))
+        # hugetlb is the pool's line; what of it lies in base pages is the segment's.
+        self.in_ledger = tuple(
+            number for number, memory in enumerate(here) if memory.backing != "hugetlb" or self.mixed[number]
+        )
+        # A group's copies are proportional to its count; shared memory depends on counts only where it is
+        # what processes touch.
+        copying = [
+            number
+            for number, group in enumerate(workload.processes.values())
+            if any(
+                mapping.map == "private" or workload.segments[mapping.segment].backing == "private"
+                for mapping in group.mappings
+            )
+        ]
+        touched = any(
+            memory.backing in ("shmem", "hugetlb") and workload.segments[memory.name].resident == "touched"
+            for memory in here
+        )
+        self._ask = touched or len(copying) > _MANY_GROUPS
+        self._asked: tuple[tuple[int, ...], tuple[SegmentMemory, ...], dict[int, int]] = (
+            tuple(outcome.counts), here, pools,
+        )  # fmt: skip
+        self._copies: list[tuple[int, list[int], dict[int, int]]] = []
+        self._pools = dict(pools)
+        if not self._ask:
+            self._constant = here
+            for group in copying:
+                self._learn(group, outcome.counts, here, pools)
+
+    def _learn(
+        self, group: int, counts: Counts, here: tuple[SegmentMemory, ...], pools: dict[int, int]
+    ) -> None:
+        """Find what one more process of a group copies: (bytes of each segment, bytes of each pool)."""
+        more = [count + (number == group) for number, count in enumerate(counts)]
+        there = self._outcome.segments(more)
+        each = [after.copies_bytes - before.copies_bytes for before, after in zip(here, there, strict=True)]
+        huge = {}
+        if any(memory.huge_copies and rate for memory, rate in zip(here, each, strict=True)):
+            need = self._outcome.pool_need(more)
+            huge = {size: need[size] - pools.get(size, 0) for size in need}
+        self._copies.append((group, each, huge))
+        for size, rate in huge.items():
+            self._pools[size] = self._pools.get(size, 0) - rate * counts[group]
+
+    def _at(self, counts: Counts) -> tuple[SegmentMemory, ...]:
+        if not self._ask:
+            return self._constant
+        key = tuple(counts)
+        if self._asked[0] != key:
+            self._asked = (key, self._outcome.segments(key), self._outcome.pool_need(key))
+        return self._asked[1]
+
+    def shared(self, counts: Counts, number: int) -> int:
+        """Return the shared copy of a segment that counts: none of a file, of hugetlb only base pages."""
+        memory = self._at(counts)[number]
+        if memory.backing == "shmem":
+            return memory.resident_bytes
+        if memory.backing == "hugetlb":
+            return memory.index_small_pages * self._geometry.base_page
+        return 0
+
+    def copies(self, counts: Counts, number: int) -> int:
+        """Return the private copies of a segment, all processes together; huge pages are the pool's."""
+        memory = self._at(counts)[number]
+        if memory.huge_copies:
+            return 0
+        if self._ask:
+            return memory.copies_bytes
+        return sum(counts[group] * each[number] for group, each, _ in self._copies)
+
+    def indexed(self, counts: Counts) -> Iterator[tuple[int, int]]:
+        """Yield the page-cache entries of each segment: (base pages, transparent huge pages)."""
+        for memory in self._at(counts):
+            yield memory.index_small_pages, memory.index_huge_pages
+
+    def pool_need(self, counts: Counts, size: int) -> int:
+        """Return the hugetlb pages of a size that the segments need."""
+        if self._ask:
+            self._at(counts)
+            return self._asked[2].get(size, 0)
+        copies = sum(counts[group] * huge.get(size, 0) for group, _, huge in self._copies)
+        return self._pools.get(size, 0) + copies
