@@ -39,8 +39,8 @@ class InputError(PtcalcError, ValueError):
     """Bad input: what is wrong, where, and what would be accepted.
 
     ``line`` and ``column`` count from 1 and are None where no place is known; ``quoted`` is the source line;
-    ``accepted`` says what may stand there; ``suggestion`` is the nearest name for a typo; ``more`` are further
-    errors of the same file.  Also a ValueError, so that a value can be refused where its place is not known
+    ``accepted`` says what may stand there; ``suggestion`` is the nearest name for a typo; ``more`` are
+    further errors of the same file.  Also a ValueError, so that a value can be refused where its place is not known
     (pydantic passes it on), and the place is added by `located`.
     """
 
@@ -115,7 +115,7 @@ def printable(text: str) -> str:
     """Return `text` on one line and without effect on a terminal.
 
     Control characters, line breaks, format characters (bidirectional overrides among them), lone surrogates,
-    private use and unassigned characters are shown as escapes (``\\x1b``, ``\\u202e``); all else stays.
+    private use and unassigned characters are shown as escapes of Python's kind; all else stays.
     """
     if text.isprintable():
         return text
@@ -144,7 +144,7 @@ def _escape(char: str) -> str:
 
 
 def _window(line: str, column: int) -> tuple[str, int]:
-    """Cut a long source line around a column (from 0); return it with the width of what stands before the column."""
+    """Cut a long source line around a column (from 0); return it with the width of what stands before."""
     column = min(max(column, 0), len(line))
     start = 0 if column < QUOTED_WIDTH * 3 // 4 else column - QUOTED_WIDTH // 2
     end = start + QUOTED_WIDTH

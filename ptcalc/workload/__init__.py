@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptcalc.workload.load import load, loads
+from ptcalc.workload.loading import load, loads
 from ptcalc.workload.model import Host, Mapping, ProcessGroup, Range, Segment, Touch, Workload
 
 __all__ = ["Host", "Mapping", "ProcessGroup", "Range", "Segment", "Touch", "Workload", "load", "loads"]

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ptcalc import arch
 from ptcalc.arch import kernels
-from ptcalc.errors import InputError
 from ptcalc.result import Assumption
 from ptcalc.workload.checks import page_of
 from ptcalc.workload.model import Mapping, Segment, Workload
-from ptcalc.workload.refusals import dotted, first_of
+from ptcalc.workload.refusals import first_of
 from ptcalc.workload.sizes import show_size
 from ptcalc.workload.source import Path
 
 MAX_LISTED = 4  # of one key; more are counted
 
 
-@dataclass(frozen=True, slots=True)
-class Default:
+class Default(NamedTuple):
     """A key that is not written, the value taken instead, and why; ``guess`` is what ``--strict`` refuses."""
 
     path: Path
@@ -38,7 +36,9 @@ def assumptions(workload: Workload) -> tuple[Assumption, ...]:
     for (_, last, _, _), defaults in kinds.items():
         first = defaults[0]
         if len(defaults) <= MAX_LISTED:
-            found += [Assumption(dotted(each.path), each.value, each.why) for each in defaults]
+            found += [
+                Assumption(workload.positions.dotted(each.path), each.value, each.why) for each in defaults
+            ]
         else:
             where = "processes.*" + ".mappings[*]" * ("mappings" in first.path)
             found.append(Assumption(f"{where}.{last}", first.value, f"{first.why} ({len(defaults)} times)"))
@@ -52,9 +52,8 @@ def refuse_guesses(workload: Workload) -> None:
         return
     raise first_of(
         [
-            workload.positions.error(
-                default.path,
-                InputError(f"--strict: {dotted(default.path)} is not stated", accepted=_how(default)),
+            workload.error(
+                default.path, "is not stated, and --strict allows no guess", accepted=_how(default)
             )
             for default in guesses
         ]
@@ -67,7 +66,7 @@ def _how(default: Default) -> str:
 
 def _defaults(workload: Workload) -> Iterator[Default]:
     host = workload.host
-    if "arch" not in host.model_fields_set:
+    if not workload.stated(("host", "arch")):
         yield Default(("host", "arch"), host.arch, "not stated; the default architecture", guess=False)
     if host.kernel is None:
         yield Default(("host", "kernel"), kernels.NEWEST_TEXT, "not stated; the newest kernel that is known")
@@ -82,7 +81,7 @@ def _defaults(workload: Workload) -> Iterator[Default]:
     yield from _pools(workload)
     for name, group in workload.processes.items():
         path = ("processes", name)
-        if "private" not in group.model_fields_set:
+        if not workload.stated((*path, "private")):
             yield Default((*path, "private"), "0 B", "not stated; no private memory is counted")
         if group.base_tables is None:
             why = "not stated; the page tables that a small process has, and those of its private memory"

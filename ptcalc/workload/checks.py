@@ -1,24 +1,23 @@
-"""What several values of a workload must agree on, as far as that needs no layout (contract sections 1 and 4)."""
+"""What several values of a workload must agree on, as far as that needs no layout (contract 1 and 4)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from ptcalc import arch
 from ptcalc.arch import Geometry, kernels
-from ptcalc.errors import InputError, nearest, quote
+from ptcalc.errors import nearest, quote
 from ptcalc.workload.model import Mapping, ProcessGroup, Segment, Touch, Workload
-from ptcalc.workload.refusals import dotted, first_of
+from ptcalc.workload.refusals import first_of
 from ptcalc.workload.sizes import MAX_COUNT, SIZE_LIMIT, show_size
 from ptcalc.workload.source import Path
 
 MAX_PIECES = 1 << 20  # of all segments together: the engine gives each a row of its own
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """What is wrong with the value at a path, and what would be accepted."""
 
     path: Path
@@ -27,9 +26,8 @@ class Problem:
     suggestion: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """A mapping in bytes: ``length`` as written (or the rest of the segment), ``mapped`` as the kernel rounds it."""
+class Extent(NamedTuple):
+    """A mapping in bytes: ``length`` as written (or the rest), ``mapped`` as the kernel rounds it."""
 
     length: int
     mapped: int
@@ -44,13 +42,12 @@ def check(workload: Workload) -> None:
         if not problems:
             problems += _processes(workload, geometry)
     if problems:
-        raise first_of([_located(problem, workload) for problem in problems])
-
-
-def _located(problem: Problem, workload: Workload) -> InputError:
-    message = f"{dotted(problem.path)}: {problem.message}"
-    error = InputError(message, accepted=problem.accepted, suggestion=problem.suggestion)
-    return workload.positions.error(problem.path, error)
+        raise first_of(
+            [
+                workload.error(path, message, accepted=accepted, suggestion=suggestion)
+                for path, message, accepted, suggestion in problems
+            ]
+        )
 
 
 def _host(workload: Workload) -> Iterator[Problem]:
@@ -99,7 +96,7 @@ def _segments(workload: Workload, geometry: Geometry) -> Iterator[Problem]:
     pieces = 0
     for name, segment in workload.segments.items():
         path = ("segments", name)
-        yield from _segment(path, segment, geometry)
+        yield from _segment(path, segment, geometry, workload)
         if segment.pieces is not None:
             pieces += -(-segment.size // segment.pieces)
             if pieces > MAX_PIECES:
@@ -112,7 +109,7 @@ def _segments(workload: Workload, geometry: Geometry) -> Iterator[Problem]:
                 return
 
 
-def _segment(path: Path, segment: Segment, geometry: Geometry) -> Iterator[Problem]:
+def _segment(path: Path, segment: Segment, geometry: Geometry, workload: Workload) -> Iterator[Problem]:
     if segment.backing == "hugetlb":
         if segment.page_size is not None and segment.page_size not in geometry.huge_pages:
             what = f"{geometry.name} has no huge pages of {show_size(segment.page_size)}"
@@ -128,7 +125,7 @@ def _segment(path: Path, segment: Segment, geometry: Geometry) -> Iterator[Probl
             )
     else:
         for key in ("page_size", "on_short_pool"):
-            if key in segment.model_fields_set:
+            if workload.stated((*path, key)):
                 yield Problem(
                     (*path, key),
                     f"only hugetlb has it, this is {segment.backing}",
@@ -196,7 +193,7 @@ def _mappings(path: Path, group: ProcessGroup, workload: Workload, geometry: Geo
 
 
 def extent(mapping: Mapping, segment: Segment, geometry: Geometry) -> Extent:
-    """Return how much a mapping covers; each piece of its segment is rounded up to whole pages, one after another."""
+    """Return how much a mapping covers; each piece of its segment is rounded up to whole pages."""
     page = page_of(segment, geometry)
     piece = min(segment.pieces or segment.size, segment.size)
     length = segment.size - mapping.offset if mapping.length is None else mapping.length
@@ -225,7 +222,8 @@ def _mapping(path: Path, mapping: Mapping, segment: Segment, geometry: Geometry)
     end = (segment.size - 1) // piece * piece + _up((segment.size - 1) % piece + 1, page)
     if mapping.offset + size.length > end:
         left = show_size(end - mapping.offset)
-        what = f"reaches {show_size(mapping.offset + size.length - end)} past the end of segment {quote(mapping.segment)}"
+        past = show_size(mapping.offset + size.length - end)
+        what = f"reaches {past} past the end of segment {quote(mapping.segment)}"
         yield Problem((*path, "length"), what, f"at most {left}")
         return
     if size.mapped > geometry.task_size:
@@ -233,7 +231,8 @@ def _mapping(path: Path, mapping: Mapping, segment: Segment, geometry: Geometry)
         yield Problem((*path, "length"), what, f"less than {show_size(geometry.task_size)}")
     elif mapping.address is not None and mapping.address + size.mapped > geometry.task_size:
         highest = (geometry.task_size - size.mapped) // page * page
-        what = f"{mapping.address:#x} to {mapping.address + size.mapped:#x} is outside user space of {geometry.name}"
+        upto = mapping.address + size.mapped
+        what = f"{mapping.address:#x} to {upto:#x} is outside user space of {geometry.name}"
         yield Problem((*path, "address"), what, f"at most {highest:#x} for this length")
     for number, touch in enumerate(mapping.touch):
         yield from _touch((*path, "touch", number), touch, size.length, geometry.base_page)

@@ -1,8 +1,8 @@
 """Sizes, shares and counts from their text: exact integers and fractions, bounded before they are converted.
 
-The rules are those of contract section 1: KiB, MiB, GiB and TiB are powers of 1024, and so are ``K M G T`` and
-``KB MB GB TB``, as in the kernel and in Oracle's parameter files; plain integers are bytes.  Every function takes
-text (from a file) or a Python integer (from a program) and raises InputError, which says what would be accepted.
+KiB, MiB, GiB and TiB are powers of 1024, and so are ``K M G T`` and ``KB MB GB TB``, as in the kernel and in
+Oracle's parameter files; plain integers are bytes (contract section 1).  Every function takes text (from a file)
+or a Python integer (from a program) and raises InputError, which says what would be accepted.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _SHIFTS = {"": 0, "B": 0} | {
     for tail in ("", "B", "IB")
 }
 _NUMBER = re.compile(r"(\d+)(?:\.(\d+))?\s*([A-Za-z]*)", re.ASCII)
-_HEX = re.compile(r"0[xX](?:_?[0-9a-fA-F])+")
-_GROUPED = re.compile(r"\d+(?:_\d+)+", re.ASCII)
-_PERCENT = re.compile(r"(\d+)(?:\.(\d+))?\s*%", re.ASCII)
+_HEX = r"0[xX](?:_?[0-9a-fA-F])+"
+_GROUPED = r"[0-9]+(?:_[0-9]+)+"
+_PERCENT = r"([0-9]+)(?:\.([0-9]+))?\s*%"
 _MAX_DIGITS = 25  # more digits than any accepted number has, far below Python's limit on conversions
 _MAX_DECIMALS = 40  # 1/2**40 has as many: with more, no unit gives whole bytes
 
@@ -59,8 +59,8 @@ def parse_address(value: object, *, least: int = 0, accepted: str = ADDRESSES) -
     """Return an address, offset or alignment in bytes: a size, or digits with ``0x`` and ``_``."""
     if isinstance(value, str):
         text = value.strip()
-        base = 16 if _HEX.fullmatch(text) else 10 if _GROUPED.fullmatch(text) else 0
-        if base:
+        base = 16 if text[:2] in ("0x", "0X") else 10
+        if (base == 16 or "_" in text) and re.fullmatch(_HEX if base == 16 else _GROUPED, text):
             digits = text.replace("_", "").lower().removeprefix("0x").lstrip("0") or "0"
             if len(digits) > _MAX_DIGITS:
                 raise _too_large(quote(text), accepted)
@@ -71,7 +71,7 @@ def parse_address(value: object, *, least: int = 0, accepted: str = ADDRESSES) -
 def parse_share(text: str, *, accepted: str = AMOUNTS) -> Fraction:
     """Return a percentage (``24%``, ``0.5 %``) as a fraction from 0 to 1."""
     stripped = text.strip()
-    match = _PERCENT.fullmatch(stripped)
+    match = re.fullmatch(_PERCENT, stripped)
     if match is None:
         raise _no_number(stripped, accepted)
     share = _exact(match[1], match[2], stripped, accepted) / 100
@@ -98,16 +98,14 @@ def parse_count(value: object, *, least: int = 0, most: int = SIZE_LIMIT - 1) ->
         number, shown = value, quote(str(value)) if abs(value) < SIZE_LIMIT else "the number"
     else:
         text = _text(value, accepted)
-        if re.fullmatch(r"\d+", text, re.ASCII) is None:
+        if not (text.isascii() and text.isdigit()):
             raise _no_number(text, accepted)
         digits, shown = text.lstrip("0") or "0", quote(text)
         if len(digits) > _MAX_DIGITS:
-            raise _too_large(shown, accepted)
+            raise InputError(f"{shown} is too large", accepted=accepted)
         number = int(digits)
-    if number < least:
-        raise InputError(f"{shown} is too small", accepted=accepted)
-    if number > most:
-        raise _too_large(shown, accepted)
+    if not least <= number <= most:
+        raise InputError(f"{shown} is too {'small' if number < least else 'large'}", accepted=accepted)
     return number
 
 

@@ -1,20 +1,20 @@
 """A YAML file as a tree of nodes that know their places, composed by ptcalc from the parser's events.
 
-PyYAML's own composer recurses (its C one crashes on 60,000 nested brackets) and reads scalars by YAML 1.1 rules.
-Here depth, size and the expansion of aliases are bounded while the events come in, and scalars stay text.
+PyYAML's own composer recurses (its C one crashes on 60,000 nested brackets) and reads scalars by YAML 1.1
+rules.  Here depth, size and the expansion of aliases are bounded while the events come in, and scalars stay text.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Union
 
 import yaml
 
 from ptcalc.errors import InputError, quote
 
 Path = tuple[str | int, ...]
+Value = Union[str, "list[Node]", "dict[str, tuple[Node, Node]]"]
 
 MAX_BYTES = 8 << 20
 MAX_DEPTH = 50
@@ -25,25 +25,27 @@ NULLS = ("", "~", "null", "Null", "NULL")
 NO_VALUE = object()
 
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # without libyaml: the same events, slower
-_NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_NOT_TEXT = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+_BREAK = "\r\n|[\n\r\x85\u2028\u2029]"
 
 
-@dataclass(slots=True, eq=False)
 class Node:
     """A scalar (str), list (of nodes) or mapping (key -> (node of the key, node of the value)).
 
     ``line`` and ``column`` count from 1; ``weight`` and ``height`` are of the tree below, aliases expanded.
     """
 
-    value: str | list[Node] | dict[str, tuple[Node, Node]]
-    line: int
-    column: int
-    plain: bool = False
-    weight: int = 1
-    height: int = 0
-    finished: bool = True
-    merges: list[Node] = field(default_factory=list)
+    __slots__ = ("column", "finished", "height", "line", "merges", "plain", "value", "weight")
+
+    def __init__(self, value: Value, line: int, column: int, plain: bool = False) -> None:
+        self.value = value
+        self.line = line
+        self.column = column
+        self.plain = plain
+        self.weight = 1
+        self.height = 0
+        self.finished = True
+        self.merges: list[Node] = []
 
     @property
     def null(self) -> bool:
@@ -59,13 +61,15 @@ class Node:
         return {key: node.to_plain() for key, (_, node) in self.value.items()}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Positions:
-    """Where each value of a file stands; empty for a workload that comes from no file."""
+    """Where each value of a file stands."""
 
-    file: str = ""
-    text: str = ""
-    root: Node | None = None
+    __slots__ = ("file", "root", "text")
+
+    def __init__(self, file: str, text: str, root: Node | None = None) -> None:
+        self.file = file
+        self.text = text
+        self.root = root
 
     def of(self, path: Path) -> tuple[int, int]:
         """Return (line, column), from 1, of the value at `path`, or of the nearest parent that is written."""
@@ -82,16 +86,29 @@ class Positions:
         node = self.root
         if node is None:
             return None, False
-        for step in path:
+        for at, step in enumerate(path):
             if isinstance(node.value, dict) and step in node.value:
                 node = node.value[str(step)][1]
             elif isinstance(node.value, list) and isinstance(step, int) and 0 <= step < len(node.value):
                 node = node.value[step]
-            elif step == 0 and path[: path.index(step)][-1:] == ("touch",):
-                continue  # a single form of touch stands for a list of one
-            else:
+            elif not _single_touch(path, at):
                 return node, False
         return node, True
+
+    def dotted(self, path: Path) -> str:
+        """Return a path as people write it: ``processes.server.mappings[0].touch.every``."""
+        text = ""
+        for at, step in enumerate(path):
+            if isinstance(step, str):
+                plain = step.replace("-", "").replace("_", "").isalnum()
+                text += ("." if text else "") + (step if plain else quote(step))
+            elif not (_single_touch(path, at) and self._is_no_list(path[:at])):
+                text += f"[{step}]"
+        return text
+
+    def _is_no_list(self, path: Path) -> bool:
+        node, whole = self.find(path)
+        return node is None or not whole or not isinstance(node.value, list)
 
     def error(self, path: Path, error: InputError) -> InputError:
         """Return the error with the place of the value at `path`."""
@@ -101,6 +118,11 @@ class Positions:
     def at(self, node: Node, error: InputError) -> InputError:
         """Return the error with the place of a node."""
         return error.located(self.file, node.line, node.column, _line(self.text, node.line))
+
+
+def _single_touch(path: Path, at: int) -> bool:
+    """Whether a step is the index that a single form of touch, a list of one, does not have in the file."""
+    return path[at] == 0 and at > 0 and path[at - 1] == "touch"
 
 
 def decode(data: bytes, file: str) -> str:
@@ -124,7 +146,8 @@ def compose(text: str, file: str) -> Positions:
             f"more than {MAX_BYTES >> 20} Mi characters", file=file, accepted="a smaller workload file"
         )
     text = text.removeprefix("\ufeff")
-    wrong = _NOT_TEXT.search(text)
+    plain = text.replace("\n", "").isprintable()  # most are: that saves to build the expression
+    wrong = None if plain else re.search(_NOT_TEXT, text)
     if wrong is not None:
         line, column = _place(text, wrong.start())
         message = f"character U+{ord(wrong[0]):04X} stands here: this is no text file"
@@ -173,7 +196,7 @@ class _Composer:
             # The pure Python scanner converts \U escapes and version numbers without looking at their size.
             raise InputError(f"this is no YAML: {error}", file=self.positions.file, accepted="YAML") from None
 
-    def _error(self, node: Node, message: str, accepted: str | None = None) -> InputError:
+    def _error(self, node: Node, message: str, accepted: str) -> InputError:
         return self.positions.at(node, InputError(message, accepted=accepted))
 
     def _document(self, event: Any) -> None:
@@ -187,17 +210,22 @@ class _Composer:
         if tag is not None:
             raise self._error(node, f"tag {quote(tag)}", "values without tags")
         if isinstance(event, yaml.AliasEvent):
-            target = self.anchors.get(event.anchor)
+            name = str(event.anchor)
+            target = self.anchors.get(name)
             if target is None:
-                raise self._error(node, f"alias {quote(event.anchor)} has no anchor before it")
+                raise self._error(
+                    node, f"alias {quote(name)} has no anchor before it", "an anchor that stands before it"
+                )
             if not target.finished:
-                raise self._error(node, f"alias {quote(event.anchor)} stands inside its own anchor")
+                raise self._error(
+                    node, f"alias {quote(name)} stands inside its own anchor", "an anchor that ends before it"
+                )
             self._add(node, target)
             return
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         if isinstance(event, yaml.ScalarEvent):
-            node.value, node.plain = event.value, event.style is None
+            node.value, node.plain = event.value, not event.style
             if not event.value.isascii() and any("\ud800" <= char <= "\udfff" for char in event.value):
                 raise self._error(node, "half a surrogate pair", "whole characters")
             self._add(node, node)
@@ -216,7 +244,7 @@ class _Composer:
                 at, f"more than {MAX_NODES:,} values, aliases expanded", "a smaller workload file"
             )
         if len(self.open) + node.height >= MAX_DEPTH:
-            raise self._error(at, f"nested deeper than {MAX_DEPTH} levels")
+            raise self._error(at, f"nested deeper than {MAX_DEPTH} levels", "fewer levels")
         if not self.open:
             self.root = node
             return
@@ -237,7 +265,9 @@ class _Composer:
             raise self._error(at, "a list or mapping stands as a key", "a text")
         if node.value in found:
             first = found[node.value][0]
-            raise self._error(at, f"key {quote(node.value)} stands twice; the first is in line {first.line}")
+            raise self._error(
+                at, f"key {quote(node.value)} stands twice", f"each key once; see line {first.line}"
+            )
         return Node(node.value, at.line, at.column, node.plain)
 
     def _close(self) -> None:
@@ -279,17 +309,17 @@ def _line(text: str, number: int) -> str:
     """Return a line, counted from 1, without its break."""
     start = 0
     for _ in range(number - 1):
-        found = _BREAK.search(text, start)
+        found = re.compile(_BREAK).search(text, start)
         if found is None:
             return ""
         start = found.end()
-    end = _BREAK.search(text, start)
+    end = re.compile(_BREAK).search(text, start)
     return text[start : end.start() if end else len(text)]
 
 
 def _place(text: str, offset: int) -> tuple[int, int]:
     """Return line and column, from 1, of an offset."""
     start, line = 0, 1
-    for found in _BREAK.finditer(text, 0, offset):
+    for found in re.compile(_BREAK).finditer(text, 0, offset):
         start, line = found.end(), line + 1
     return line, offset - start + 1

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic_core import ValidationError
 
 from ptcalc.errors import InputError, printable
 from ptcalc.workload.assumptions import assumptions, refuse_guesses
 from ptcalc.workload.checks import check
-from ptcalc.workload.model import MAX_NAME, Mapping, ProcessGroup, Workload
+from ptcalc.workload.model import Mapping, Workload
 from ptcalc.workload.refusals import refusal
+from ptcalc.workload.schema import MAX_NAME, validate
 from ptcalc.workload.source import MAX_BYTES, Positions, compose, decode
 
 STDIN = "<stdin>"
@@ -38,25 +41,24 @@ def load(path: str | os.PathLike[str], *, strict: bool = False) -> Workload:
 
 
 def loads(text: str | bytes, *, name: str = "<string>", strict: bool = False) -> Workload:
-    """Read a workload from text (or UTF-8 bytes); ``name`` is what errors call the file.  Raises as `load` does."""
-    if isinstance(text, bytes):
-        text = decode(text, name)
-    positions = compose(text, name)
-    workload = _validated(_plain(positions), positions)
-    workload._positions = positions
+    """Read a workload from text or UTF-8 bytes; errors call the file ``name``.  Raises as `load` does."""
+    positions = compose(decode(text, name) if isinstance(text, bytes) else text, name)
+    try:
+        sections = validate(_plain(positions))
+    except ValidationError as error:
+        raise refusal(error, positions) from None
+    sections.setdefault("segments", {})
+    workload = _always_private(Workload(**sections, positions=positions))
     check(workload)
-    workload = _always_private(workload)
-    workload._positions = positions
     if strict:
         refuse_guesses(workload)
-    workload._assumptions = assumptions(workload)
-    return workload
+    return replace(workload, assumptions=assumptions(workload))
 
 
 def _standard_input() -> bytes:
     try:
         data: bytes = sys.stdin.buffer.read(MAX_BYTES + 1)
-    except (AttributeError, OSError, ValueError) as error:
+    except (AttributeError, OSError, ValueError) as error:  # closed, or not there at all
         raise InputError(f"cannot be read: {error}", file=STDIN) from None
     return data
 
@@ -65,39 +67,27 @@ def _plain(positions: Positions) -> dict[str, Any]:
     """Return the document as plain data, without the keys that only hold anchors, and with a name."""
     root = positions.root
     assert root is not None
-    plain = root.to_plain()
-    if not isinstance(plain, dict):
-        found = "a list" if isinstance(plain, list) else "a single value"
+    if not isinstance(root.value, dict):
+        found = "a list" if isinstance(root.value, list) else "a single value"
         error = InputError(f"{found} instead of a workload", accepted="keys and values, version: 1 first")
         raise positions.at(root, error)
-    plain = {key: value for key, value in plain.items() if not key.startswith("x-")}
-    stem = os.path.splitext(os.path.basename(positions.file))[0]
+    plain = {key: node.to_plain() for key, (_, node) in root.value.items() if not key.startswith("x-")}
+    stem = PurePath(positions.file).stem
     plain.setdefault("name", printable(stem)[:MAX_NAME] or "workload")
     return plain
-
-
-def _validated(plain: dict[str, Any], positions: Positions) -> Workload:
-    try:
-        return Workload.model_validate(plain)
-    except ValidationError as error:
-        raise refusal(error, positions) from None
 
 
 def _always_private(workload: Workload) -> Workload:
     """Backing private is always mapped private, whatever ``map`` says (contract section 1)."""
     private = {name for name, segment in workload.segments.items() if segment.backing == "private"}
-
-    def mapping_of(mapping: Mapping) -> Mapping:
-        if mapping.segment not in private or mapping.map == "private":
-            return mapping
-        return mapping.model_copy(update={"map": "private"})
-
-    def group_of(group: ProcessGroup) -> ProcessGroup:
-        if private.isdisjoint(mapping.segment for mapping in group.mappings):
-            return group
-        return group.model_copy(update={"mappings": tuple(map(mapping_of, group.mappings))})
-
     if not private:
         return workload
-    groups = {name: group_of(group) for name, group in workload.processes.items()}
-    return workload.model_copy(update={"processes": groups})
+
+    def mapped(mapping: Mapping) -> Mapping:
+        return replace(mapping, map="private") if mapping.segment in private else mapping
+
+    groups = {
+        name: replace(group, mappings=tuple(map(mapped, group.mappings)))
+        for name, group in workload.processes.items()
+    }
+    return replace(workload, processes=groups)
