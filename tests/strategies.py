@@ -1,6 +1,7 @@
 """Small random workloads, as plain dictionaries that YAML can hold.
 
-Sizes are near the borders where tables begin and end (2 MiB, 1 GiB, 512 GiB); what is large is touched sparsely, so
+Sizes are near the borders where tables begin and end (2 MiB, 1 GiB, 512 GiB); what is large is touched
+sparsely, so
 that a model that looks at every page stays quick.
 """
 
@@ -203,7 +204,8 @@ def workloads(
     most_processes: int = 4,
     most_groups: int = 3,
 ) -> Document:
-    """A workload of one to three segments and groups; `touches` makes the touch of a mapping from its length."""
+    """A workload of one to three segments and groups; `touches` makes the touch of a mapping from its
+    length."""
     found: Document = {f"s{n}": draw(segments(backings)) for n in range(draw(st.integers(1, 3)))}
     host: Document = {"memory": 1 << 40}
     high = 0
@@ -212,7 +214,8 @@ def workloads(
         high = draw(st.sampled_from([0, 1 << 48, (1 << 48) - GIB]))
     if draw(st.integers(0, 5)) == 0:
         host["kernel"] = draw(st.sampled_from(["5.4", "6.1", "6.12", "6.18"]))
-    # Homes lie one after the other, on, before or behind the borders of tables, so that neighbours share edge tables.
+    # Homes lie one after the other, on, before or behind the borders of tables, so that neighbours share edge
+    # tables.
     start = (
         high
         + draw(st.sampled_from([GIB, SLOT, SLOT - GIB, SLOT - 2 * MIB]))
@@ -283,7 +286,8 @@ def short_pools(draw: st.DrawFn) -> Document:
 
 @st.composite
 def tiny_random_workloads(draw: st.DrawFn) -> Document:
-    """Mappings of a few pages that lie across the border of a table, touched at random: all outcomes can be listed."""
+    """Mappings of a few pages that lie across the border of a table, touched at random: all outcomes can be
+    listed."""
     border = draw(st.sampled_from([2 * MIB, GIB, SLOT]))
     inside = (
         draw(st.sampled_from([2 * MIB, 2 * MIB, GIB])) - 2 * PAGE

@@ -1,6 +1,7 @@
 """The engine against the slow set-of-keys model, on random workloads, under every policy.
 
-PTCALC_EXAMPLES raises the number of workloads per test and makes them new in every run; without it they are the same.
+PTCALC_EXAMPLES raises the number of workloads per test and makes them new in every run; without it they are
+the same.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def test_both_give_what_was_measured(segment: Document, mapping: Document, table
     assert result.processes[0].vmpte_bytes == tables * TABLE == model.vmpte_bytes["g"][0]
 
 
-# --- random touches: expectation and standard deviation --------------------------------------------------------------
+# --- random touches: expectation and standard deviation -------------------------------------------
 
 
 def near(got: float, wanted: float, slack: float) -> bool:

@@ -1,4 +1,5 @@
-"""What must hold for every workload, whatever the numbers are.  Each property names the cases that it leaves out, and why."""
+"""What must hold for every workload, whatever the numbers are.  Each property names the cases that it leaves
+out, and why."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ def never_less(before: Figures, after: Figures, note: object) -> None:
 def one_mind(document: Document) -> Document:
     """The same without advice on huge pages.
 
-    Where advice differs, one process more, or one page more, can make a huge page of a chunk that others have mapped
+    Where advice differs, one process more, or one page more, can make a huge page of a chunk that others have
+    mapped
     by a PTE table each: then more use costs less, and rightly so.
     """
     document = copy.deepcopy(document)
@@ -68,7 +70,8 @@ def test_a_group_more_never_costs_less(document: Document, data: st.DataObject) 
     less = copy.deepcopy(document)
     gone = data.draw(st.sampled_from(sorted(less["processes"])))
     group = less["processes"].pop(gone)
-    # What-ifs move a segment only if some mapping maps it shared; then another process may change where it lies.
+    # What-ifs move a segment only if some mapping maps it shared; then another process may change where it
+    # lies.
     if not less["processes"] or shared_segments(less) != shared_segments(document):
         return
     never_less(figures(less), figures(document), (gone, group, less))
@@ -109,7 +112,8 @@ def test_a_larger_segment_never_costs_less_when_private(
 ) -> None:
     """With base pages, and touches that are not random.
 
-    Random pages of a fixed amount can need fewer tables in a larger mapping: two of two pages on either side of a
+    Random pages of a fixed amount can need fewer tables in a larger mapping: two of two pages on either side
+    of a
     border need two tables, two of three sometimes one.
     """
     document = copy.deepcopy(document)
@@ -126,7 +130,8 @@ def test_a_larger_segment_never_costs_less_when_private(
 @thorough()
 @given(make.workloads())
 def test_sharing_in_place_never_costs_more_than_private(document: Document) -> None:
-    """A table is shared only where a mapping fills its whole span, so no neighbour is left with one of its own."""
+    """A table is shared only where a mapping fills its whole span, so no neighbour is left with one of its
+    own."""
     found = figures(document)
     for policy in ("today", "file-shared", "map-shared-pt"):
         assert found[policy][0] <= found["private"][0], (policy, document)
@@ -136,9 +141,11 @@ def test_sharing_in_place_never_costs_more_than_private(document: Document) -> N
 @thorough()
 @given(make.workloads(backings=("shmem", "file", "hugetlb")))
 def test_mshare_costs_no_more_than_private_beyond_edge_tables(document: Document) -> None:
-    """Where the address is congruent with the offset at every level, so that nothing moves against its tables.
+    """Where the address is congruent with the offset at every level, so that nothing moves against its
+    tables.
 
-    In private tables neighbours share the table at their border; in regions of their own each has its edge tables:
+    In private tables neighbours share the table at their border; in regions of their own each has its edge
+    tables:
     up to two per level and mapping.
     """
     document = copy.deepcopy(document)
@@ -191,7 +198,8 @@ def split(document: Document, group: str, number: int, at: int) -> Document:
 @thorough()
 @given(make.workloads(explicit=True), st.data())
 def test_splitting_a_mapping_changes_nothing(document: Document, data: st.DataObject) -> None:
-    """At a stated address, at any page; hugetlb at the borders of PUD entries, because its VMAs are never merged."""
+    """At a stated address, at any page; hugetlb at the borders of PUD entries, because its VMAs are never
+    merged."""
     name = data.draw(st.sampled_from(sorted(document["processes"])))
     number = data.draw(st.integers(0, len(document["processes"][name]["mappings"]) - 1))
     mapping = document["processes"][name]["mappings"][number]
@@ -230,7 +238,8 @@ def test_splitting_at_pud_borders_changes_nothing_under_hugetlb(
 @thorough()
 @given(make.workloads(), st.randoms(use_true_random=False))
 def test_order_of_groups_and_mappings_does_not_matter(document: Document, random: Any) -> None:
-    """Without twins: two mappings of a process that differ only in touch and have no address are placed in turn."""
+    """Without twins: two mappings of a process that differ only in touch and have no address are placed in
+    turn."""
     document = copy.deepcopy(document)
     for group in document["processes"].values():
         kept: dict[object, Document] = {}

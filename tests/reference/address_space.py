@@ -20,7 +20,8 @@ SWITCHABLE = {"file-shared", "map-shared-pt", "mshare"}  # policies that page_ta
 class Area:
     """The part of one mapping that maps one file (a segment or a piece of it).
 
-    `va` is the address of file offset `offset`; `vma` the bounds of the VMA that the kernel makes of it and its
+    `va` is the address of file offset `offset`; `vma` the bounds of the VMA that the kernel makes of it and
+    its
     neighbours.  `home` is where the file starts in a region that maps the whole segment.
     """
 
@@ -104,7 +105,8 @@ def memory_of(workload: Any, name: str, policy: str) -> Memory:
     if segment.backing == "hugetlb":
         pool = workload.host.hugepages
         short = pool is not None and pool.get(page, 0) * page < _need(workload, page)
-        # READING: what falls back to base pages is ordinary shmem, which `thp` then maps by PMD like any other.
+        # READING: what falls back to base pages is ordinary shmem, which `thp` then maps by PMD like any
+        # other.
         switch = "always" if policy == "thp" and shareable else "never"
         if short and segment.on_short_pool == "small":
             return Memory("shmem", PAGE, switch)
@@ -113,7 +115,8 @@ def memory_of(workload: Any, name: str, policy: str) -> Memory:
             return Memory("hugetlb", page, switch, small_from=pool.get(page, 0) * page)
         return Memory("hugetlb", page, "never")
     if policy == "thp" and segment.backing in ("shmem", "file") and shareable:
-        # READING: "shareable" = shmem or file that some mapping maps shared; PMD-mapped as if the switch were `always`.
+        # READING: "shareable" = shmem or file that some mapping maps shared; PMD-mapped as if the switch were
+        # `always`.
         return Memory(segment.backing, PAGE, "always")
     return Memory(segment.backing, PAGE, segment.thp)
 
@@ -161,9 +164,10 @@ def _areas(workload: Any, name: str, policy: str, slots: dict[tuple[object, ...]
                 # READING: an alignment below the huge page of a what-if is raised to the huge page.
                 alignment = max(mapping.alignment, memory.page)
             elif memory.backing != "hugetlb" and memory.thp != "never" and up(length, PAGE) >= PMD_SIZE:
-                # READING: congruent with the offset in the first piece that is mapped (that is what the kernel compares).
+                # READING: the offset into the segment, also where pieces make the offset in the file another
+                # one.
                 alignment = PMD_SIZE
-                lead = (parts[0].low if parts else mapping.offset) % PMD_SIZE
+                lead = mapping.offset % PMD_SIZE
             else:
                 alignment = memory.page
             same = (mapping.segment, mapping.offset, alignment, lead)
@@ -208,7 +212,8 @@ def _areas(workload: Any, name: str, policy: str, slots: dict[tuple[object, ...]
 
 
 class Part(NamedTuple):
-    """One file's share of a mapping: [low, high) of the file is mapped, [stated, stated_end) of it as written."""
+    """One file's share of a mapping: [low, high) of the file is mapped, [stated, stated_end) of it as
+    written."""
 
     file: tuple[str, int, str]
     file_size: int
@@ -229,7 +234,8 @@ def _parts(name: str, segment: Any, memory: Memory, start: int, end: int) -> lis
         file_size = up(size, memory.page)
         kinds = [(memory, 0, file_size)]
         if memory.small_from is not None:
-            # Huge pages from offset 0 as far as the pool reaches, the rest in base pages: two VMAs, two files.
+            # Huge pages from offset 0 as far as the pool reaches, the rest in base pages: two VMAs, two
+            # files.
             edge = min(max(memory.small_from - home, 0), file_size)
             kinds = [(memory, 0, edge), (Memory("shmem", PAGE, memory.thp), edge, file_size)]
         for made_of, kind_low, kind_high in kinds:
@@ -255,7 +261,8 @@ def _parts(name: str, segment: Any, memory: Memory, start: int, end: int) -> lis
 
 
 def _merge(areas: list[Area], policy: str) -> list[Area]:
-    """Give every area the bounds of its VMA: neighbours with continuing offset and equal attributes are one."""
+    """Give every area the bounds of its VMA: neighbours with continuing offset and equal attributes are
+    one."""
     bounds = {number: (area.va, area.va + area.length) for number, area in enumerate(areas)}
     changed = True
     while changed:

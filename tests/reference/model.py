@@ -170,7 +170,8 @@ def _best_classes(
 
 
 def resident_touched(workload: Any, policy: str, chooser: Chooser | None = None) -> dict[str, int]:
-    """Return per segment the bytes that its shared copy holds where `resident: touched`: leaves that any process touched.
+    """Return per segment the bytes that its shared copy holds where `resident: touched`: leaves that any
+    process touched.
 
     Segments of backing private: the copies of all processes together.
     """
@@ -192,7 +193,7 @@ def resident_touched(workload: Any, policy: str, chooser: Chooser | None = None)
     return {name: sum(int(str(leaf[2])) for leaf in found) for name, found in leaves.items()}
 
 
-# --- random touches ------------------------------------------------------------------------------------------------
+# --- random touches -------------------------------------------------------------------------------
 
 
 def random_draws(workload: Any) -> list[tuple[str, int, int, int]]:
@@ -223,7 +224,8 @@ def _sampler(seed: str) -> Chooser:
 
 
 def every_outcome(workload: Any, policy: str, limit: int = 20_000) -> list[Counted]:
-    """Return the counts of every outcome of the random touches; all are equally likely.  ValueError above `limit`."""
+    """Return the counts of every outcome of the random touches; all are equally likely.  ValueError above
+    `limit`."""
     draws = random_draws(workload)
     sizes: dict[tuple[str, int, int, int], tuple[int, int]] = {}
 

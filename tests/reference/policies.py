@@ -19,7 +19,8 @@ class Rules:
     """A policy, with the facts about the whole machine that its rules ask for.
 
     `huge`: chunks (file, number) that are huge pages; `pt_class`: for each file the class of mappings (see
-    `map_shared_pt_class`) that shares under map-shared-pt; `region_huge`: segments whose region may map huge pages.
+    `map_shared_pt_class`) that shares under map-shared-pt; `region_huge`: segments whose region may map huge
+    pages.
     """
 
     policy: str
@@ -29,7 +30,8 @@ class Rules:
     region_huge: set[str] = field(default_factory=set)
 
     def tables(self, area: Area, place: int) -> Iterable[tuple[str, int, Key | None]]:
-        """Yield (level, address of the table's first byte, shared key or None) of the page at `place` of the file."""
+        """Yield (level, address of the table's first byte, shared key or None) of the page at `place` of the
+        file."""
         va = area.va + place - area.offset
         for level in self.levels(area, place, va):
             first = va // SPANS[level] * SPANS[level]
@@ -53,7 +55,8 @@ class Rules:
         if not area.shared and area.writes:
             return False  # written pages of MAP_PRIVATE are copied one by one
         if area.userfaultfd == "minor":
-            # READING: the contract does not list it; UFFDIO_CONTINUE puts in one PTE at a time, and no fault does more
+            # READING: the contract does not list it; UFFDIO_CONTINUE puts in one PTE at a time, and no fault
+            # does more
             # (mm/userfaultfd.c: mfill_atomic_pte_continue, mm/shmem.c: shmem_get_folio_gfp).
             return False
         congruent = (area.va - area.offset) % PMD_SIZE == 0
@@ -76,19 +79,22 @@ class Rules:
         return None
 
     def hugetlb_key(self, area: Area, level: str, first: int) -> Key | None:
-        """PMD tables of 2 MiB pages, one per whole aligned GiB of the VMA and set of VMA flags (kernel-facts 5.2)."""
+        """PMD tables of 2 MiB pages, one per whole aligned GiB of the VMA and set of VMA flags (kernel-facts
+        5.2)."""
         if level != "pmd" or area.page != PMD_SIZE or not area.shared or area.userfaultfd in ("wp", "minor"):
             return None
         if first < area.vma[0] or first + PUD_SIZE > area.vma[1]:
             return None
         if area.independent and area.alignment < PUD_SIZE:
             return None
-        # READING: userfaultfd `missing` is a VMA flag too (VM_UFFD_MISSING), so it is part of what must agree.
+        # READING: userfaultfd `missing` is a VMA flag too (VM_UFFD_MISSING), so it is part of what must
+        # agree.
         flags = (area.protection, area.madvise, area.softdirty, area.userfaultfd)
         return ("hugetlb", area.file, flags, first - area.va + area.offset)
 
     def file_shared_key(self, area: Area, level: str, first: int) -> Key | None:
-        """One set per file, protection and phase; the table's place in the file says the phase (kernel-facts 6)."""
+        """One set per file, protection and phase; the table's place in the file says the phase (kernel-facts
+        6)."""
         if level not in ("pte", "pmd") or not area.shared or area.never:
             return None
         if area.protection not in ("rw", "r") or area.softdirty or area.userfaultfd != "none":
@@ -99,14 +105,16 @@ class Rules:
             return None
         if area.independent and area.alignment < SPANS[level]:
             return None
-        # READING: the key is (file, protection) alone, so a nohugepage mapper shares the PMD table of one that has none.
+        # READING: the key is (file, protection) alone, so a nohugepage mapper shares the PMD table of one
+        # that has none.
         return ("file", area.file, area.protection, level, first - area.va + area.offset)
 
 
 def map_shared_pt_class(area: Area) -> Key | None:
     """Mappings of one class may share PTE tables under map-shared-pt; None: this one never does.
 
-    READING: address and length are those of the VMA (neighbours merged); soft-dirty, userfaultfd, protection none
+    READING: address and length are those of the VMA (neighbours merged); soft-dirty, userfaultfd, protection
+    none
     and `page_table_sharing: never` keep a mapping out as they do under file-shared and mshare.
     """
     if not area.shared or area.backing not in ("shmem", "file") or area.never or area.independent:
@@ -119,14 +127,16 @@ def map_shared_pt_class(area: Area) -> Key | None:
 
 
 def mshare_member(area: Area) -> bool:
-    """Whether the mapping is a window on its segment's region (hugetlb may be inside, kernel-facts 7.2 M2)."""
+    """Whether the mapping is a window on its segment's region (hugetlb may be inside, kernel-facts 7.2
+    M2)."""
     if not area.shared or area.never or area.softdirty:
         return False
     return area.userfaultfd == "none" and area.protection != "none"
 
 
 def region_tables(rules: Rules, area: Area, place: int) -> Iterable[tuple[str, Key]]:
-    """Yield (level, key) of the region's tables for the page at `place` of the file: segment offsets are addresses."""
+    """Yield (level, key) of the region's tables for the page at `place` of the file: segment offsets are
+    addresses."""
     at = area.home + place
     names = ["pte", "pmd", "pud"]
     if area.backing == "hugetlb":
@@ -142,7 +152,8 @@ def region_tables(rules: Rules, area: Area, place: int) -> Iterable[tuple[str, K
 
 
 def makes_huge(area: Area, place: int) -> bool:
-    """Whether a process that touches `place` through this mapping makes its 2 MiB chunk of the file a huge page."""
+    """Whether a process that touches `place` through this mapping makes its 2 MiB chunk of the file a huge
+    page."""
     if area.backing not in ("shmem", "file") or area.thp == "never" or area.madvise == "nohugepage":
         return False
     if area.madvise == "hugepage" or area.thp == "always":

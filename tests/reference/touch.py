@@ -1,7 +1,8 @@
 """Touched base pages of one mapping, one by one.
 
 Pages are numbers from the mapping's start.  Random forms are drawn by a `pick` that the caller supplies: it
-receives the candidates (tuples of pages: single pages, or the slots of a cluster) and how many of them to take.
+receives the candidates (tuples of pages: single pages, or the slots of a cluster) and how many of them to
+take.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def touched_pages(touch: Any, *, offset: int, length: int, pick: Pick | None = N
         candidates: Candidates = _SinglePages(pages)
         draws = wanted
     else:
-        # Slots are aligned to the segment's offset; those at the mapping's ends may be shorter, and are as likely.
+        # Slots are aligned to the segment's offset; those at the mapping's ends may be shorter, and are as
+        # likely.
         slots: dict[int, list[int]] = {}
         for page in range(pages):
             slots.setdefault((offset + page * PAGE) // touch.cluster, []).append(page)
