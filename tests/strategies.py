@@ -205,7 +205,8 @@ def workloads(
     most_groups: int = 3,
 ) -> Document:
     """A workload of one to three segments and groups; `touches` makes the touch of a mapping from its
-    length."""
+    length.
+    """
     found: Document = {f"s{n}": draw(segments(backings)) for n in range(draw(st.integers(1, 3)))}
     host: Document = {"memory": 1 << 40}
     high = 0
@@ -287,7 +288,8 @@ def short_pools(draw: st.DrawFn) -> Document:
 @st.composite
 def tiny_random_workloads(draw: st.DrawFn) -> Document:
     """Mappings of a few pages that lie across the border of a table, touched at random: all outcomes can be
-    listed."""
+    listed.
+    """
     border = draw(st.sampled_from([2 * MIB, GIB, SLOT]))
     inside = (
         draw(st.sampled_from([2 * MIB, 2 * MIB, GIB])) - 2 * PAGE

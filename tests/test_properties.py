@@ -1,5 +1,6 @@
 """What must hold for every workload, whatever the numbers are.  Each property names the cases that it leaves
-out, and why."""
+out, and why.
+"""
 
 from __future__ import annotations
 
@@ -131,7 +132,8 @@ def test_a_larger_segment_never_costs_less_when_private(
 @given(make.workloads())
 def test_sharing_in_place_never_costs_more_than_private(document: Document) -> None:
     """A table is shared only where a mapping fills its whole span, so no neighbour is left with one of its
-    own."""
+    own.
+    """
     found = figures(document)
     for policy in ("today", "file-shared", "map-shared-pt"):
         assert found[policy][0] <= found["private"][0], (policy, document)
@@ -199,7 +201,8 @@ def split(document: Document, group: str, number: int, at: int) -> Document:
 @given(make.workloads(explicit=True), st.data())
 def test_splitting_a_mapping_changes_nothing(document: Document, data: st.DataObject) -> None:
     """At a stated address, at any page; hugetlb at the borders of PUD entries, because its VMAs are never
-    merged."""
+    merged.
+    """
     name = data.draw(st.sampled_from(sorted(document["processes"])))
     number = data.draw(st.integers(0, len(document["processes"][name]["mappings"]) - 1))
     mapping = document["processes"][name]["mappings"][number]
@@ -239,7 +242,8 @@ def test_splitting_at_pud_borders_changes_nothing_under_hugetlb(
 @given(make.workloads(), st.randoms(use_true_random=False))
 def test_order_of_groups_and_mappings_does_not_matter(document: Document, random: Any) -> None:
     """Without twins: two mappings of a process that differ only in touch and have no address are placed in
-    turn."""
+    turn.
+    """
     document = copy.deepcopy(document)
     for group in document["processes"].values():
         kept: dict[object, Document] = {}

@@ -213,7 +213,8 @@ def _areas(workload: Any, name: str, policy: str, slots: dict[tuple[object, ...]
 
 class Part(NamedTuple):
     """One file's share of a mapping: [low, high) of the file is mapped, [stated, stated_end) of it as
-    written."""
+    written.
+    """
 
     file: tuple[str, int, str]
     file_size: int
@@ -262,7 +263,8 @@ def _parts(name: str, segment: Any, memory: Memory, start: int, end: int) -> lis
 
 def _merge(areas: list[Area], policy: str) -> list[Area]:
     """Give every area the bounds of its VMA: neighbours with continuing offset and equal attributes are
-    one."""
+    one.
+    """
     bounds = {number: (area.va, area.va + area.length) for number, area in enumerate(areas)}
     changed = True
     while changed:

@@ -225,7 +225,8 @@ def _sampler(seed: str) -> Chooser:
 
 def every_outcome(workload: Any, policy: str, limit: int = 20_000) -> list[Counted]:
     """Return the counts of every outcome of the random touches; all are equally likely.  ValueError above
-    `limit`."""
+    `limit`.
+    """
     draws = random_draws(workload)
     sizes: dict[tuple[str, int, int, int], tuple[int, int]] = {}
 

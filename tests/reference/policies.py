@@ -31,7 +31,8 @@ class Rules:
 
     def tables(self, area: Area, place: int) -> Iterable[tuple[str, int, Key | None]]:
         """Yield (level, address of the table's first byte, shared key or None) of the page at `place` of the
-        file."""
+        file.
+        """
         va = area.va + place - area.offset
         for level in self.levels(area, place, va):
             first = va // SPANS[level] * SPANS[level]
@@ -80,7 +81,8 @@ class Rules:
 
     def hugetlb_key(self, area: Area, level: str, first: int) -> Key | None:
         """PMD tables of 2 MiB pages, one per whole aligned GiB of the VMA and set of VMA flags (kernel-facts
-        5.2)."""
+        5.2).
+        """
         if level != "pmd" or area.page != PMD_SIZE or not area.shared or area.userfaultfd in ("wp", "minor"):
             return None
         if first < area.vma[0] or first + PUD_SIZE > area.vma[1]:
@@ -94,7 +96,8 @@ class Rules:
 
     def file_shared_key(self, area: Area, level: str, first: int) -> Key | None:
         """One set per file, protection and phase; the table's place in the file says the phase (kernel-facts
-        6)."""
+        6).
+        """
         if level not in ("pte", "pmd") or not area.shared or area.never:
             return None
         if area.protection not in ("rw", "r") or area.softdirty or area.userfaultfd != "none":
@@ -128,7 +131,8 @@ def map_shared_pt_class(area: Area) -> Key | None:
 
 def mshare_member(area: Area) -> bool:
     """Whether the mapping is a window on its segment's region (hugetlb may be inside, kernel-facts 7.2
-    M2)."""
+    M2).
+    """
     if not area.shared or area.never or area.softdirty:
         return False
     return area.userfaultfd == "none" and area.protection != "none"
@@ -136,7 +140,8 @@ def mshare_member(area: Area) -> bool:
 
 def region_tables(rules: Rules, area: Area, place: int) -> Iterable[tuple[str, Key]]:
     """Yield (level, key) of the region's tables for the page at `place` of the file: segment offsets are
-    addresses."""
+    addresses.
+    """
     at = area.home + place
     names = ["pte", "pmd", "pud"]
     if area.backing == "hugetlb":
@@ -153,7 +158,8 @@ def region_tables(rules: Rules, area: Area, place: int) -> Iterable[tuple[str, K
 
 def makes_huge(area: Area, place: int) -> bool:
     """Whether a process that touches `place` through this mapping makes its 2 MiB chunk of the file a huge
-    page."""
+    page.
+    """
     if area.backing not in ("shmem", "file") or area.thp == "never" or area.madvise == "nohugepage":
         return False
     if area.madvise == "hugepage" or area.thp == "always":
