@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
 
 Run = Callable[[], object]
 
@@ -52,4 +56,7 @@ def measure(name: str, subject: Run, reference: Run, *, limit: float, rounds: in
 def process(code: str, *arguments: str) -> Run:
     """Return a run of `code` in a process of its own; one that fails raises CalledProcessError."""
     command = [sys.executable, "-P", "-c", code, *arguments]
-    return lambda: subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
+    where = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return lambda: subprocess.run(
+        command, cwd=ROOT, env=where, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True
+    )
