@@ -17,11 +17,10 @@ def one(
     segment: Segment,
     *mappings: Mapping,
     count: int = 1,
-    exact: bool = True,
     memory: int = 512 * MIB,
 ) -> Layout:
     """A layout of one segment `s` and one group."""
-    return Layout(name, {"s": segment}, {"p": Group(mappings, count)}, exact=exact, memory=memory)
+    return Layout(name, {"s": segment}, {"p": Group(mappings, count)}, memory=memory)
 
 
 def groups(name: str, segment: Segment, *members: tuple[int, Mapping]) -> Layout:
@@ -327,25 +326,23 @@ def scattered() -> Iterator[Layout]:
     for name, touch in forms.items():
         for shift in (0, MIB + PAGE):
             mapping = Mapping("s", BASE + shift, size, touch=touch)
-            yield one(f"{name}-{shift // KIB}K-off", Segment("memfd", size), mapping, count=4, exact=False)
+            yield one(f"{name}-{shift // KIB}K-off", Segment("memfd", size), mapping, count=4)
     pair = (
         Mapping("s", BASE + MIB, GIB, touch={"pages": 400}),
         Mapping("s", BASE + GIB + MIB, GIB, offset=3 * GIB, touch={"pages": 90}),
         Mapping("s", BASE + GIB // 2 * 5, GIB, offset=PAGE, touch={"every": 8 * MIB}),
     )
-    yield one("scattered-neighbours", Segment("memfd", size), *pair, count=16, exact=False)
+    yield one("scattered-neighbours", Segment("memfd", size), *pair, count=16)
     yield one(
         "scattered-private",
         Segment("private", size),
         Mapping("s", BASE, size, touch={"pages": 3000}),
-        exact=False,
     )
     yield one(
         "scattered-hugetlb",
         Segment("hugetlb", 64 * GIB),
         Mapping("s", BASE, 64 * GIB, touch={"pages": 20}),
         count=4,
-        exact=False,
     )
 
 

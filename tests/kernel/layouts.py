@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 PAGE = 4 * KIB
 SLOT = 512 * GIB  # span of a top-level entry: two slots share no table that VmPTE counts
 BASE = 0x1000_0000_0000  # 16 TiB: far from programs (0x5...), libraries and stacks (0x7f...)
@@ -117,15 +117,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Layout:
-    """One test case.  `exact` is false where the touches are random."""
+    """One test case."""
 
     name: str
     segments: dict[str, Segment]
     groups: dict[str, Group]
     memory: int = 512 * MIB  # what it takes at most
-    exact: bool = True
     seed: int = 0
-    note: str = field(default="", compare=False)
 
     def needs(self, kind: str) -> bool:
         return any(segment.kind == kind for segment in self.segments.values())
@@ -212,9 +210,3 @@ class Layout:
                         page = (address - mapping.address + mapping.offset) // leaf * leaf
                         fill[mapping.segment].add((page, page + leaf))
         return [maps, touches, protects]
-
-
-def with_count(layout: Layout, count: int) -> Layout:
-    """The layout with `count` processes in each of its groups."""
-    groups = {name: replace(group, count=count) for name, group in layout.groups.items()}
-    return replace(layout, name=f"{layout.name}-x{count}", groups=groups)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.kernel
 Run = Callable[..., dict[str, Any]]
 # Other work on the machine, and slab pages, disturb single readings: read until one value leads by CLEAR.
 CLEAR = 3
-SECONDS = 8
+SECONDS = 4
 
 
 def layouts(chosen: list[Layout]) -> pytest.MarkDecorator:
