@@ -132,7 +132,7 @@ def million_rows() -> Ratio:
     def sort() -> Ints:
         return np.lexsort((rows.start, rows.group))
 
-    return measure("1,000,000 rows, all policies / lexsort", evaluate, sort, limit=25, rounds=5)
+    return measure("1,000,000 rows, all policies / lexsort", evaluate, sort, limit=25, rounds=3)
 
 
 def _evaluation(size: str, count: int) -> ptcalc.Workload:
