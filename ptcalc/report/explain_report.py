@@ -38,23 +38,25 @@ def _policy(page: Page, result: PolicyResult) -> None:
     )
     page.say(
         f"{availability.state}{since} (as of {availability.as_of}; {availability.source})",
-        label="  who has it: ",
+        label="who has it: ",
+        indent=2,
     )
     if not availability.deployable:
         page.say("no mainline kernel has this: all that follows is what would be.", indent=2)
     applies = "as written" if isinstance(result.applies, str) else "; ".join(result.applies)
-    page.say(applies, label="  what must change: " if applies != "as written" else "  applies: ")
+    page.say(applies, label="what must change: " if applies != "as written" else "applies: ", indent=2)
     for process in result.processes:
         _group(page, result, process)
     _page_tables(page, result)
     _memory(page, result)
     _limits(page, result)
     for name, value, meaning in result.choices:
-        page.say(meaning, label=f"  choice {name} = {value}: ")
+        page.say(meaning, label=f"choice {name} = {value}: ", indent=2)
     for bound in result.bounds:
         page.say(
             f"page tables {_bytes(bound.page_tables_bytes)}; {bound.why}",
-            label=f"  bound {bound.name} = {bound.value}: ",
+            label=f"bound {bound.name} = {bound.value}: ",
+            indent=2,
         )
 
 
@@ -186,13 +188,15 @@ def _limits(page: Page, result: PolicyResult) -> None:
     level: Cell = (
         (RISK_TEXT[risk.level], RISK_STYLE[risk.level]) if deployable else f"would be {RISK_TEXT[risk.level]}"
     )
-    page.say(level, label="  risk: ")
+    page.say(level, label="risk: ", indent=2)
     for label, most, bound in (
-        ("  safe up to: ", risk.safe_processes, risk.safe_limited_by),
-        ("  OOM after: ", risk.max_processes, risk.limited_by),
+        ("safe up to: ", risk.safe_processes, risk.safe_limited_by),
+        ("OOM after: ", risk.max_processes, risk.limited_by),
     ):
         by = LIMITS.get(bound, f"limited by {bound}" if bound else "")
-        page.say(f"{fmt.plural(most, 'process', 'processes')}{f' ({by})' if by else ''}", label=label)
+        page.say(
+            f"{fmt.plural(most, 'process', 'processes')}{f' ({by})' if by else ''}", label=label, indent=2
+        )
 
 
 def _bytes(value: int, *, exact: bool = True) -> str:

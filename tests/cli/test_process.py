@@ -56,15 +56,18 @@ def test_completion_imports_click_alone(run: Run) -> None:
     assert not HEAVY & set(loaded.rsplit("modules", 1)[1].split())
 
 
-def test_json_loads_no_rich(workload: Path) -> None:
-    """Programs do not pay for colours."""
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_no_rich_without_colour(workload: Path, form: str) -> None:
+    """Programs, pipes and files do not pay for colours."""
     script = (
         "import sys; from ptcalc.cli.main import main;"
-        f"main(['estimate', {str(workload)!r}, '--format', 'json']); print('modules', *sys.modules)"
+        f"main(['estimate', {str(workload)!r}, '--format', {form!r}]); print('modules', *sys.modules)"
     )
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
-    assert "rich" not in process.stdout.rsplit("modules", 1)[1].split()
+    loaded = process.stdout.rsplit("modules", 1)[1].split()
+    assert "rich" not in loaded
+    assert f"ptcalc.report.{'json_report' if form == 'json' else 'terminal'}" in loaded
 
 
 def test_standard_input(run: Run, workload: Path) -> None:
