@@ -40,8 +40,8 @@ def assess(outcome: Outcome, config: Config) -> tuple[Memory, Risk, tuple[tuple[
     # A segment that gets no huge pages does not start, however much memory is free.
     if any(short.mode == "fail" for short in outcome.short_pools):
         level = "oom"
-    most, limited_by = _largest(ledger, accepted=("ok", "warning", "critical"))
-    safe, safe_limited_by = _largest(ledger, accepted=("ok",))
+    most, limited_by = _largest(ledger, accepted="critical")
+    safe, safe_limited_by = _largest(ledger, accepted="ok")
     return found, Risk(level, safe, most, limited_by, safe_limited_by), _one_more(ledger, found)
 
 
@@ -50,16 +50,19 @@ def memory(outcome: Outcome, counts: Sequence[int], config: Config) -> Memory:
     return Ledger(outcome, config).memory(counts)
 
 
-def _largest(ledger: Ledger, accepted: tuple[RiskLevel, ...]) -> tuple[int, str]:
-    """Return the largest total count at an accepted level, and what binds beyond it."""
+def _largest(ledger: Ledger, accepted: RiskLevel) -> tuple[int, str]:
+    """Return the largest total count at the accepted level or a better one, and what binds beyond it."""
 
-    def binds(counts: limits.Counts) -> str:
+    def room(counts: limits.Counts) -> tuple[int, str]:
         demand = ledger.demand(counts)
-        tight = [name for name, level in ledger.levels(demand).items() if level not in accepted]
-        return _BINDS[min(tight, key=lambda name: ledger.capacity[name] - demand.on(name))] if tight else ""
+        swap = min(ledger.swap, demand.swappable)
+        return min(
+            (levels.room(capacity, demand.on(boundary), swap, accepted, ledger.config), _BINDS[boundary])
+            for boundary, capacity in ledger.capacity.items()
+        )
 
     grows = [group.scale == "proportional" for group in ledger.outcome.workload.processes.values()]
-    return limits.largest(ledger.outcome.counts, grows, binds, ledger.config.pid_max)
+    return limits.largest(ledger.outcome.counts, grows, room, ledger.config.pid_max)
 
 
 def _one_more(ledger: Ledger, now: Memory) -> tuple[tuple[str, int], ...]:

@@ -134,7 +134,8 @@ def pools(case: Case) -> Iterator[Note]:
     rest = result.memory.demand_bytes - taken
     left = result.memory.capacity_bytes - taken
     if stated and taken and left < rest <= result.memory.capacity_bytes:
-        message = f"huge-page pools take {about(taken)} and leave {about(max(0, left))}; the rest needs {about(rest)}"
+        left = max(0, left)
+        message = f"the pools take {about(taken)} and leave {about(left)}; the rest needs {about(rest)}"
         yield Note("pool-leaves-too-little", message, ("host", "hugepages"), result.policy)
 
 

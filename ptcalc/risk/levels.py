@@ -10,18 +10,25 @@ if TYPE_CHECKING:
     from ptcalc.risk.config import Config
 
 
-def level(capacity: int, demand: int, swap: int, config: Config) -> RiskLevel:
-    """Return the level of a demand against a capacity (bytes).
+def room(capacity: int, demand: int, swap: int, accepted: RiskLevel, config: Config) -> int:
+    """Return how far a demand is from the end of a level (bytes times a constant); negative: it is worse.
 
     ``swap`` is what of the demand can go to swap: the smaller of the swap space and the swappable memory.
     Demand that fits only with it is `critical` (contract section 4, Memory).  Shares are compared exactly.
     """
     free = capacity - demand
-    if free < 0:
-        return "critical" if free + swap >= 0 else "oom"
-    if free >= config.ok_free * capacity:
-        return "ok"
-    return "warning" if free >= config.warning_free * capacity else "critical"
+    if accepted in ("critical", "oom"):
+        return free + swap
+    share = config.ok_free if accepted == "ok" else config.warning_free
+    return free * share.denominator - capacity * share.numerator
+
+
+def level(capacity: int, demand: int, swap: int, config: Config) -> RiskLevel:
+    """Return the level of a demand against a capacity (bytes); ``swap`` as in `room`."""
+    for candidate in RISK_ORDER[:-1]:
+        if room(capacity, demand, swap, candidate, config) >= 0:
+            return candidate
+    return "oom"
 
 
 def worse(one: RiskLevel, other: RiskLevel) -> RiskLevel:

@@ -40,7 +40,7 @@ def test_a_file_may_leave_keys_out() -> None:
         ("levels: {ok: 1%}", (1, 9), "levels.warning"),
         ("levels: 10%", (1, 9), "mapping"),
         ("levels: {ok: [10%]}", (1, 14), "single value"),
-        ("levels: {ok: }", (1, 14), "empty"),
+        ("levels: {ok: }", (1, 14), "single value"),
         ("version: 2", (1, 10), "version"),
         ("host: {page_struct: -1}", (1, 21), "negative"),
         ("host: {used_base_divisor: 0}", (1, 27), "too small"),

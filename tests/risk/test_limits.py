@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from math import isqrt
 
 import pytest
 from hypothesis import given
@@ -53,11 +55,11 @@ def test_equals_a_brute_force(
 ) -> None:
     counts, grows, costs = ([group[place] for group in groups] for place in range(3))
 
-    def binds(candidate: Counts) -> str:
+    def left(candidate: Counts) -> tuple[int, str]:
         demand = fixed_cost + sum(n * cost for n, cost in zip(candidate, costs, strict=True))
-        return "" if demand <= room else "memory"
+        return room - demand, "memory"
 
-    found, reason = largest(counts, grows, binds, most)  # type: ignore[arg-type]
+    found, reason = largest(counts, grows, left, most)  # type: ignore[arg-type]
 
     assert found == brute_force(counts, grows, costs, room, most, fixed_cost)  # type: ignore[arg-type]
     assert reason in ("memory", "pid_max", "fixed")
@@ -79,19 +81,32 @@ def test_equals_a_brute_force(
     ],
 )
 def test_cases(counts: list[int], grows: list[bool], room: int, most: int, expected: tuple[int, str]) -> None:
-    found = largest(counts, grows, lambda candidate: "memory" if sum(candidate) > room else "", most)
+    found = largest(counts, grows, lambda candidate: (room - sum(candidate), "memory"), most)
 
     assert found == expected
 
 
-def test_asks_a_few_dozen_times_whatever_the_size() -> None:
-    asked = []
+@pytest.mark.parametrize(
+    ("cost", "trials"),
+    [
+        pytest.param(lambda n: n, 8, id="linear"),
+        pytest.param(lambda n: n + 10**6 * min(n, 5000), 30, id="a kink"),
+        pytest.param(lambda n: n**3, 40, id="cubic"),
+        pytest.param(lambda n: 2 ** min(n, 4000), 40, id="exponential"),
+        pytest.param(lambda n: 0 if n < 3_141_592 else 1, 75, id="a step"),
+        pytest.param(lambda n: isqrt(n), 60, id="a root"),
+    ],
+)
+def test_asks_a_few_dozen_times_whatever_the_shape(cost: Callable[[int], int], trials: int) -> None:
+    for limit in (0, 1, 1499, 1500, 33_333, 3_333_333):
+        asked: list[Counts] = []
 
-    def binds(candidate: Counts) -> str:
-        asked.append(candidate)
-        return "memory" if sum(candidate) > 3_333_333 else ""
+        def left(candidate: Counts, limit: int = limit, asked: list[Counts] = asked) -> tuple[int, str]:
+            asked.append(candidate)
+            return cost(limit) - cost(candidate[0]), "memory"
 
-    found, _ = largest([4_000_000, 7, 13, 999], [True] * 4, binds, 4_194_304)
+        found, _ = largest([1500], [True], left, 4_194_304)
 
-    assert 3_333_330 <= found <= 3_333_333
-    assert len(asked) <= 30
+        assert cost(found) <= cost(limit)
+        assert found == 4_194_304 or cost(found + 1) > cost(limit)
+        assert len(asked) <= trials
