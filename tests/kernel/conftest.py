@@ -35,6 +35,14 @@ def kernel() -> None:
         pytest.skip(f"kernel {os.uname().release}: measured from 5.14 on")
 
 
+@pytest.fixture(autouse=True)
+def turn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let no other test of this group run beside one that reads PageTables, also not in another worker."""
+    with Path("/proc/meminfo").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if "page_tables" in request.fixturenames else fcntl.LOCK_SH)
+        yield
+
+
 @pytest.fixture(scope="session")
 def mapper() -> Iterator[subprocess.Popen[str]]:
     """The process that forks the ones under test."""
