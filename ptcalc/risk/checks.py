@@ -79,7 +79,7 @@ def hugetlb_sharing(case: Case) -> Iterator[Note]:
                 loss = losses.setdefault((code, mapping.segment), new)
                 loss.mappings += 1
                 if reason.saves_bytes is not None:
-                    loss.saves = (loss.saves or 0) + reason.saves_bytes
+                    loss.saves = (loss.saves or 0) + int(reason.saves_bytes)
     for (code, segment), loss in losses.items():
         many = f", and {loss.mappings - 1} mappings more" if loss.mappings > 1 else ""
         message = f"{segment}{many}: {loss.text}"
