@@ -40,8 +40,8 @@ class InputError(PtcalcError, ValueError):
 
     ``line`` and ``column`` count from 1 and are None where no place is known; ``quoted`` is the source line;
     ``accepted`` says what may stand there; ``suggestion`` is the nearest name for a typo; ``more`` are
-    further errors of the same file.  Also a ValueError, so that a value can be refused where its place is not known
-    (pydantic passes it on), and the place is added by `located`.
+    further errors of the same file.  Also a ValueError, so that a value can be refused where its place is
+    not known (pydantic passes it on); `located` adds the place.
     """
 
     exit_code = 2
@@ -135,7 +135,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
     choices = {each.lower(): each for each in known}
     # Long names can only be nonsense; comparing them would cost their square.
-    found = difflib.get_close_matches(name.lower()[:100], choices, n=1, cutoff=0.6) if name else []
+    found = difflib.get_close_matches(name.lower()[:100], choices, n=1, cutoff=0.6) if len(name) > 2 else []
     return choices[found[0]] if found else None
 
 

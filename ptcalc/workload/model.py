@@ -1,8 +1,8 @@
 """What a workload is: frozen dataclasses, one for each mapping of the file (contract section 1).
 
 All sizes, offsets and addresses are integers, bytes.  Defaults that depend on the machine stay None and are
-filled in where they are used.  `schema` says what each field accepts, `checks` what several must agree on; both are
-applied by `load`, which is the way to make a workload.
+filled in where they are used.  `schema` says what each field accepts, `checks` what several must agree on;
+both are applied by `load`, which is the way to make a workload.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What each key of a workload file accepts, as a pydantic-core schema built by hand.
 
 Building the same from model classes takes ten times as long as reading a file with it, at every start.  The
-schema turns plain data (texts, lists, dictionaries) into the dataclasses of `model`; keys and defaults are theirs.
+schema turns plain data (texts, lists, dictionaries) into the dataclasses of `model`; keys and defaults are
+theirs.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ _TOUCH_KEYS = {
     "ranges": (),
 }
 _ALL_TOUCH_KEYS = {*_TOUCH_KEYS, *(key for keys in _TOUCH_KEYS.values() for key in keys)}
+
+_PATTERNS = ("scattered", "contiguous", "clustered")
 
 Schema = dict[str, Any]
 
@@ -135,6 +138,8 @@ def _form(value: dict[str, object]) -> str:
     if lead in ("every", "ranges"):
         return lead
     pattern = value.get("pattern", "scattered")
+    if pattern not in _PATTERNS:
+        return "amount"  # the schema refuses the word
     if pattern == "clustered" and "cluster" not in value:
         raise InputError("pattern: clustered without a cluster", accepted="cluster: 1 MiB, the size of a run")
     if "cluster" in value and pattern != "clustered":
@@ -226,7 +231,7 @@ _TOUCH = _fields(
         "form": _words("all", "none", "amount", "every", "ranges"),
         "amount": _function(parse_amount),
         "pages": _COUNT,
-        "written_pattern": _words("scattered", "contiguous", "clustered"),
+        "written_pattern": _words(*_PATTERNS),
         "cluster": _POSITIVE,
         "overlap": _words("independent", "same"),
         "step": _POSITIVE,

@@ -1,8 +1,8 @@
 """Sizes, shares and counts from their text: exact integers and fractions, bounded before they are converted.
 
 KiB, MiB, GiB and TiB are powers of 1024, and so are ``K M G T`` and ``KB MB GB TB``, as in the kernel and in
-Oracle's parameter files; plain integers are bytes (contract section 1).  Every function takes text (from a file)
-or a Python integer (from a program) and raises InputError, which says what would be accepted.
+Oracle's parameter files; plain integers are bytes (contract section 1).  Every function takes text (from a
+file) or a Python integer (from a program) and raises InputError, which says what would be accepted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A YAML file as a tree of nodes that know their places, composed by ptcalc from the parser's events.
 
 PyYAML's own composer recurses (its C one crashes on 60,000 nested brackets) and reads scalars by YAML 1.1
-rules.  Here depth, size and the expansion of aliases are bounded while the events come in, and scalars stay text.
+rules.  Here depth, size and the expansion of aliases are bounded while the events come in, and scalars stay
+text.
 """
 
 from __future__ import annotations
