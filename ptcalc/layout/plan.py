@@ -146,7 +146,9 @@ def with_thp(plan: Plan, workload: Workload) -> tuple[Plan, tuple[str, ...]]:
     """Switch transparent huge pages on for shmem and files that are mapped shared; returns the names that changed."""
     shared = mapped_shared(workload)
     plans = {
-        name: replace(old, thp="always") if old.backing in ("shmem", "file") and name in shared else old
+        name: replace(old, thp="always")
+        if name in shared and any(part.backing in ("shmem", "file") for part in old.parts)
+        else old
         for name, old in plan.segments.items()
     }
     changed = tuple(name for name, new in plans.items() if new != plan.segments[name])

@@ -149,7 +149,7 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan) -> Layout:
         segment = plan.segments[mapping.segment]
         start_pos, end_pos, length = spans[number]
         address = addresses[number]
-        page = piece.page[piece.at(start_pos)]
+        page = int(piece.page[piece.at(start_pos)])
         lowered = address % page != 0
         address -= address % page
         places.append(
@@ -193,7 +193,7 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan) -> Layout:
                 fill(mapping.softdirty),
                 fill(mapping.page_table_sharing == "allow" and groups[group_number].page_table_sharing == "allow"),
                 fill(mapping.access == "write"),
-                fill(max(wishes[number].alignment, int(page)) if mapping.placement == "independent" else 0),
+                fill(max(wishes[number].alignment, page) if mapping.placement == "independent" else 0),
             ]
         )
         for touch in mapping.touch:
@@ -283,7 +283,9 @@ def _alignment(
 ) -> tuple[int, int]:
     """Alignment of a mapping without an address, and what is added to the slot (bytes)."""
     if mapping.alignment is not None:
-        return mapping.alignment, mapping.alignment
+        # No mapping of huge pages is aligned to less than one.
+        alignment = max(mapping.alignment, page)
+        return alignment, alignment
     if segment.backing != "hugetlb" and segment.thp != "never":
         # mm/shmem.c:shmem_get_unmapped_area: from one huge page up, congruent to the offset, unless the mapping
         # would hold no whole huge page all the same.

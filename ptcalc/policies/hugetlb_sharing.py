@@ -63,7 +63,7 @@ def edge_reasons(place: Place, level: Level, unit: str, processes: int) -> tuple
     ``processes`` map it so; each keeps its own edge tables, where a whole table would be one for all.
     """
     span = level.span
-    each = level.table_bytes * (processes - 1)
+    each = int(level.table_bytes * (processes - 1))
     start, end = place.address, place.address + place.length
     whole = max(0, end // span - -(-start // span))
     edges = -(-end // span) - start // span - whole

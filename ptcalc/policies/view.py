@@ -231,7 +231,8 @@ class View:
                 part.held, np.where(part.stride > 0, part.anchor + to_axis * span, 0), part.stride,
                 np.ones(many, bool),
             )  # fmt: skip
-            if not shared:
+            if int(scope[vma]) < self.homes:
+                # Beside whole chunks, a home holds the tables of ragged ends, which are never huge.
                 moved = moved.clipped(first[vma], last[vma])
             parts.append(moved)
         return Covers.concatenate(parts)
