@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from ptcalc.arch import kernels
-from ptcalc.result import PolicyResult
 from ptcalc.risk.amounts import about, exact, percent
 from ptcalc.risk.best import best_deployable
+from ptcalc.risk.capacity import used_estimate
 from ptcalc.risk.case import Case, Note, Path
+from ptcalc.risk.ledger import Ledger
+
+if TYPE_CHECKING:
+    from ptcalc.policies import Outcome
 
 Check = Callable[[Case], Iterator[Note]]
 
@@ -23,10 +28,10 @@ def page_tables_large(case: Case) -> Iterator[Note]:
     """Page tables above a share of the memory that is not in huge pages."""
     if case.subject is None:
         return
-    result, _ = case.subject
+    result, outcome = case.subject
     tables = result.page_tables.used_bytes
     small = case.workload.host.mem_total or case.workload.host.memory
-    small = max(0, small - _pools(result))
+    small = max(0, small - _pools(outcome))
     if tables == 0 or tables <= case.config.page_tables_share * small:
         return
     share = f"{percent(Fraction(tables, small))} of" if small else "beside"
@@ -64,6 +69,10 @@ _SHARING = {
 def hugetlb_sharing(case: Case) -> Iterator[Note]:
     """What keeps hugetlb mappings from sharing PMD tables, one note for a segment and reason."""
     losses: dict[tuple[str, str], _Loss] = {}
+    mappers: dict[str, int] = {}
+    for group in case.workload.processes.values():
+        for segment in {mapping.segment for mapping in group.mappings}:
+            mappers[segment] = mappers.get(segment, 0) + group.count
     seen: set[Path] = set()
     for result in case.results:
         if result.policy != "today" and not result.policy.startswith("hugetlb-"):
@@ -71,7 +80,7 @@ def hugetlb_sharing(case: Case) -> Iterator[Note]:
         for mapping in result.mappings:
             for reason in mapping.reasons:
                 code = _SHARING.get(reason.code)
-                alone = case.workload.processes[mapping.group].count == 1
+                alone = mappers[mapping.segment] < 2
                 if code is None or mapping.path in seen or reason.saves_bytes == 0 or alone:
                     continue
                 seen.add(mapping.path)
@@ -92,19 +101,23 @@ def hugetlb_sharing(case: Case) -> Iterator[Note]:
 
 def small_pieces(case: Case) -> Iterator[Note]:
     """Pieces smaller than a PMD table's span, which never share."""
-    span = case.geometry.level("pmd").span
-    noted = set()
+    page, span = case.geometry.pmd_size, case.geometry.level("pmd").span
+    moved = f"hugetlb-{case.geometry.huge_page_name(page)}"
+    small = {
+        name: segment.pieces
+        for name, segment in case.workload.segments.items()
+        if segment.pieces is not None and segment.pieces < span
+    }
     for result, outcome in zip(case.results, case.outcomes, strict=True):
-        if result.policy not in ("today", f"hugetlb-{case.geometry.huge_page_name(case.geometry.pmd_size)}"):
+        if not small or result.policy not in ("today", moved):
             continue
         for memory in outcome.segments(outcome.counts):
-            pieces = case.workload.segments[memory.name].pieces
-            if memory.backing == "hugetlb" and memory.name not in noted and pieces and pieces < span:
-                noted.add(memory.name)
-                message = (
-                    f"{memory.name}: pieces of {exact(pieces)} are smaller than {exact(span)} and never share"
-                )
-                yield Note("hugetlb-too-small", message, ("segments", memory.name, "pieces"), result.policy)
+            name = memory.name
+            pages = page if result.policy == moved else case.workload.segments[name].page_size or page
+            if name in small and memory.backing == "hugetlb" and pages == page:
+                pieces = exact(small.pop(name))
+                message = f"{name}: pieces of {pieces} are smaller than {exact(span)} and never share"
+                yield Note("hugetlb-too-small", message, ("segments", name, "pieces"), result.policy)
 
 
 def pools(case: Case) -> Iterator[Note]:
@@ -130,10 +143,11 @@ def pools(case: Case) -> Iterator[Note]:
                 f"{unused:,} of {count:,} huge pages of {exact(page)} are not needed: {about(unused * page)}"
             )
             yield Note("pool-unused", message, ("host", "hugepages"), result.policy)
-    taken = _pools(result)
-    rest = result.memory.demand_bytes - taken
-    left = result.memory.capacity_bytes - taken
-    if stated and taken and left < rest <= result.memory.capacity_bytes:
+    taken = _pools(outcome)
+    ledger = Ledger(outcome, case.config)
+    capacity = ledger.capacity["host"]
+    rest, left = ledger.demand(outcome.counts).host - taken, capacity - taken
+    if stated and taken and left < rest <= capacity:
         left = max(0, left)
         message = f"the pools take {about(taken)} and leave {about(left)}; the rest needs {about(rest)}"
         yield Note("pool-leaves-too-little", message, ("host", "hugepages"), result.policy)
@@ -183,15 +197,10 @@ def not_stated(case: Case) -> Iterator[Note]:
     if silent:
         names = ", ".join(silent[:3]) + (f" and {len(silent) - 3} groups more" if len(silent) > 3 else "")
         yield Note("private-not-stated", f"no private memory is stated for {names}", ("processes", silent[0]))
-    if workload.host.used is None and case.subject is not None:
-        items = case.subject[0].memory.items
-        estimated = sum(item.bytes for item in items if item.kind == "used")
-        if estimated:
-            yield Note(
-                "used-not-stated",
-                f"{about(estimated)} are assumed for all that this file leaves out",
-                ("host",),
-            )
+    if workload.host.used is None:
+        estimated = used_estimate(workload.host.memory, case.config)
+        message = f"{about(estimated)} are assumed for all that this file leaves out"
+        yield Note("used-not-stated", message, ("host",))
 
 
 def vendor_kernel(case: Case) -> Iterator[Note]:
@@ -229,8 +238,11 @@ def sharing_switch(case: Case) -> Iterator[Note]:
         yield Note("sharing-switch-no-effect", message, paths[0])
 
 
-def _pools(result: PolicyResult) -> int:
-    return sum(item.bytes for item in result.memory.items if item.kind == "pool")
+def _pools(outcome: Outcome) -> int:
+    """Return the bytes of all huge-page pools: as reserved, or what the segments need if more."""
+    need = outcome.pool_need(outcome.counts)
+    stated = outcome.workload.host.hugepages or {}
+    return sum(max(stated.get(size, 0) * size, need.get(size, 0)) for size in {*stated, *need})
 
 
 ALL: tuple[Check, ...] = (

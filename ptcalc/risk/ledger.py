@@ -134,10 +134,7 @@ def _lines(outcome: Outcome, config: Config) -> tuple[Line, ...]:
         Line(
             "page tables", "page_tables", "the tables of all mappings in the file, shared ones once",
             lambda counts: (outcome.page_tables_used(counts), 0),
-            lambda counts: " + ".join(
-                f"{level.tables:,} {level.level} x {exact(level.bytes // level.tables)}"
-                for level in outcome.page_tables(counts).levels
-            ),
+            lambda counts: _tables(outcome.page_tables_used(counts), geometry),
         ),
         *(_segment(workload, memory, number) for number in memory.in_ledger),
         *(_pool(workload, geometry, memory, size) for size in sizes),
@@ -146,6 +143,15 @@ def _lines(outcome: Outcome, config: Config) -> tuple[Line, ...]:
         *([_host_mm(outcome.host_mm_bytes)] if outcome.host_mm_bytes else ()),
         _used(workload, config),
     )  # fmt: skip
+
+
+def _tables(used: int, geometry: Geometry) -> str:
+    """Say how many tables that is, where tables of all levels have one size."""
+    sizes = {level.table_bytes for level in geometry.levels}
+    if len(sizes) > 1:
+        return exact(used)
+    (size,) = sizes
+    return f"{used // size:,} tables x {exact(size)}"
 
 
 def _segment(workload: Workload, memory: SegmentDemand, number: int) -> Line:

@@ -33,14 +33,15 @@ class SegmentDemand:
         self.locked = tuple(memory.locked for memory in here)
         # A hugetlb segment whose rest is in base pages, because the pool is too short.
         self.mixed = tuple(memory.backing == "hugetlb" and memory.index_small_pages > 0 for memory in here)
-        pools = outcome.pool_need(outcome.counts)
+        huge = any(memory.backing == "hugetlb" for memory in here)
+        pools = outcome.pool_need(outcome.counts) if huge else {}
         self.pool_sizes = tuple(sorted(pools))
         # hugetlb is the pool's line; what of it lies in base pages is the segment's.
         self.in_ledger = tuple(
             number for number, memory in enumerate(here) if memory.backing != "hugetlb" or self.mixed[number]
         )
         # A group's copies are proportional to its count; shared memory depends on counts only where it is
-        # what processes touch.
+        # what processes touch, and counts here only in base pages or transparent huge pages.
         copying = [
             number
             for number, group in enumerate(workload.processes.values())
@@ -50,13 +51,14 @@ class SegmentDemand:
             )
         ]
         touched = any(
-            memory.backing in ("shmem", "hugetlb") and workload.segments[memory.name].resident == "touched"
-            for memory in here
+            (memory.backing == "shmem" or self.mixed[number])
+            and workload.segments[memory.name].resident == "touched"
+            for number, memory in enumerate(here)
         )
         self._ask = touched or len(copying) > _MANY_GROUPS
-        self._asked: tuple[tuple[int, ...], tuple[SegmentMemory, ...], dict[int, int]] = (
-            tuple(outcome.counts), here, pools,
-        )  # fmt: skip
+        # Pools hold shared memory as a whole, so that only private copies in huge pages change them.
+        self._ask_pools = bool(copying) and any(memory.huge_copies for memory in here)
+        self._asked = (tuple(outcome.counts), here, pools)
         self._copies: list[tuple[int, list[int], dict[int, int]]] = []
         self._pools = dict(pools)
         if not self._ask:
@@ -84,7 +86,8 @@ class SegmentDemand:
             return self._constant
         key = tuple(counts)
         if self._asked[0] != key:
-            self._asked = (key, self._outcome.segments(key), self._outcome.pool_need(key))
+            pools = self._outcome.pool_need(key) if self._ask_pools else self._asked[2]
+            self._asked = (key, self._outcome.segments(key), pools)
         return self._asked[1]
 
     def shared(self, counts: Counts, number: int) -> int:

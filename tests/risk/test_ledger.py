@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -290,6 +291,7 @@ def test_limits_are_where_the_levels_change(
     assert found.demand_bytes == ledger.demand(outcome.counts).on(found.boundary)
     assert found.demand_bytes == sum(item.bytes for item in found.items)
     assert found.headroom_bytes == found.capacity_bytes - found.demand_bytes
+    assert all(type(item.bytes) is type(item.swappable_bytes) is int for item in found.items)
     copies = sum(each.copies_bytes for each in outcome.segments(outcome.counts) if not each.huge_copies)
     shown = sum(
         item.bytes for item in memory(outcome, outcome.counts, config).items if item.kind == "segment"
@@ -323,3 +325,20 @@ def test_one_more_process_costs_the_difference(groups: list[Document], segment: 
     now, then = (memory(outcome, [groups[0]["count"] + more], Config()) for more in (0, 1))
 
     assert sum(cost for _, cost in one_more) == then.demand_bytes - now.demand_bytes
+
+
+@pytest.mark.parametrize("policy", policies.policy_names())
+def test_the_search_asks_for_few_counts(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    real = policies.Outcome.page_tables_used
+
+    def counting(outcome: policies.Outcome, counts: Sequence[int]) -> int:
+        asked.append(tuple(counts))
+        return real(outcome, counts)
+
+    monkeypatch.setattr(policies.Outcome, "page_tables_used", counting)
+    document = sga()
+    document["processes"]["reporting"] = {**document["processes"]["server"], "count": 77}
+    assessed(document, policy)
+
+    assert len(asked) <= 40
