@@ -7,10 +7,13 @@ can move the cursor, recolour the terminal, forge a line or turn the reading dir
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 QUOTED_WIDTH = 100  # columns of a source line that are shown around the place
 MAX_SHOWN = 60  # characters of an offending value
 MAX_ERRORS = 5  # places shown by one message
+MAX_COLLECTED = 100  # errors of one file that are looked into at all: a file can have a million
+MAX_KNOWN = 500  # names that a typo is compared with
 
 
 class PtcalcError(Exception):
@@ -67,6 +70,7 @@ class InputError(PtcalcError, ValueError):
         self.accepted = accepted
         self.suggestion = suggestion
         self.more = tuple(more)
+        self.truncated = False  # whether there are more errors than were looked into
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str], dict[str, object]]:
         """Keep the place when the error travels between processes."""
@@ -92,7 +96,9 @@ class InputError(PtcalcError, ValueError):
         parts = [self._one()]
         parts += [error._one() for error in self.more[: MAX_ERRORS - 1]]
         left = len(self.more) - (MAX_ERRORS - 1)
-        if left > 0:
+        if self.truncated:
+            parts.append("and many more errors")
+        elif left > 0:
             parts.append(f"and {left} more error{'s' if left > 1 else ''}")
         return "\n".join(parts)
 
@@ -133,7 +139,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that `name` is most likely a typo of, if there is one."""
     import difflib
 
-    choices = {each.lower(): each for each in known}
+    choices = {each.lower(): each for each in islice(known, MAX_KNOWN)}
     # Long names can only be nonsense; comparing them would cost their square.
     found = difflib.get_close_matches(name.lower()[:100], choices, n=1, cutoff=0.6) if len(name) > 2 else []
     return choices[found[0]] if found else None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from ptcalc import arch
 from ptcalc.arch import kernels
+from ptcalc.errors import MAX_COLLECTED
 from ptcalc.result import Assumption
 from ptcalc.workload.checks import page_of
 from ptcalc.workload.model import Mapping, Segment, Workload
@@ -47,7 +49,7 @@ def assumptions(workload: Workload) -> tuple[Assumption, ...]:
 
 def refuse_guesses(workload: Workload) -> None:
     """Raise InputError, naming the keys, if a default that matters would have to be guessed."""
-    guesses = [default for default in _defaults(workload) if default.guess]
+    guesses = list(islice((default for default in _defaults(workload) if default.guess), MAX_COLLECTED))
     if not guesses:
         return
     raise first_of(
@@ -56,7 +58,8 @@ def refuse_guesses(workload: Workload) -> None:
                 default.path, "is not stated, and --strict allows no guess", accepted=_how(default)
             )
             for default in guesses
-        ]
+        ],
+        truncated=len(guesses) == MAX_COLLECTED,
     )
 
 

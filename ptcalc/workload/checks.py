@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from typing import NamedTuple
 
 from ptcalc import arch
 from ptcalc.arch import Geometry, kernels
-from ptcalc.errors import nearest, quote
+from ptcalc.errors import MAX_COLLECTED, nearest, quote
 from ptcalc.workload.model import Mapping, ProcessGroup, Segment, Touch, Workload
 from ptcalc.workload.refusals import first_of
 from ptcalc.workload.sizes import MAX_COUNT, SIZE_LIMIT, show_size
@@ -35,19 +36,26 @@ class Extent(NamedTuple):
 
 def check(workload: Workload) -> None:
     """Raise InputError, with the places, unless the values of a workload agree with each other."""
-    problems = list(_host(workload))
-    if not problems:  # all else needs the geometry
-        geometry = arch.get(workload.host.arch)
-        problems += _segments(workload, geometry)
-        if not problems:
-            problems += _processes(workload, geometry)
+    problems = list(islice(_all(workload), MAX_COLLECTED))
     if problems:
         raise first_of(
             [
                 workload.error(path, message, accepted=accepted, suggestion=suggestion)
                 for path, message, accepted, suggestion in problems
-            ]
+            ],
+            truncated=len(problems) == MAX_COLLECTED,
         )
+
+
+def _all(workload: Workload) -> Iterator[Problem]:
+    """Yield the problems of the first part of the file that has any: what follows depends on it."""
+    for part in (_host, _segments, _processes):
+        found = False
+        for problem in part(workload):
+            found = True
+            yield problem
+        if found:
+            return
 
 
 def _host(workload: Workload) -> Iterator[Problem]:
@@ -92,7 +100,8 @@ def _pools(workload: Workload) -> Iterator[Problem]:
             )
 
 
-def _segments(workload: Workload, geometry: Geometry) -> Iterator[Problem]:
+def _segments(workload: Workload) -> Iterator[Problem]:
+    geometry = arch.get(workload.host.arch)
     pieces = 0
     for name, segment in workload.segments.items():
         path = ("segments", name)
@@ -140,7 +149,8 @@ def _segment(path: Path, segment: Segment, geometry: Geometry, workload: Workloa
         yield Problem((*path, "resident"), what, f"all, touched, or at most {show_size(segment.size)}")
 
 
-def _processes(workload: Workload, geometry: Geometry) -> Iterator[Problem]:
+def _processes(workload: Workload) -> Iterator[Problem]:
+    geometry = arch.get(workload.host.arch)
     total = 0
     for name, group in workload.processes.items():
         path = ("processes", name)

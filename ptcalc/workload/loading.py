@@ -27,7 +27,7 @@ def load(path: str | os.PathLike[str], *, strict: bool = False) -> Workload:
     ``strict`` refuses to guess a default that matters.  Raises InputError, with file, line and column, for
     whatever is not a workload, and for a file that cannot be read.
     """
-    name = os.fspath(path)
+    name = os.fsdecode(path)
     if name == "-":
         return loads(_standard_input(), name=STDIN, strict=strict)
     try:

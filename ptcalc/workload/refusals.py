@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import ValidationError
 
-from ptcalc.errors import InputError, nearest, quote
+from ptcalc.errors import MAX_COLLECTED, InputError, nearest, quote
 from ptcalc.workload.schema import keys_at
 from ptcalc.workload.sizes import SIZES, kind_of
 from ptcalc.workload.source import NO_VALUE, Node, Path, Positions
@@ -29,16 +29,19 @@ _REQUIRED = {
 
 def refusal(error: ValidationError, positions: Positions) -> InputError:
     """Return the first error, in the order of the file, with the others behind it."""
-    problems = [_one(detail, positions) for detail in error.errors(include_url=False)]
+    details = error.errors(include_url=False)
+    problems = [_one(detail, positions) for detail in details[:MAX_COLLECTED]]
     # A misspelt key is also a missing one: say it once.
     guessed = {problem.suggestion for problem, _ in problems}
-    return first_of([problem for problem, missing in problems if missing is None or missing not in guessed])
+    kept = [problem for problem, missing in problems if missing is None or missing not in guessed]
+    return first_of(kept, truncated=len(details) > MAX_COLLECTED)
 
 
-def first_of(problems: list[InputError]) -> InputError:
+def first_of(problems: list[InputError], *, truncated: bool) -> InputError:
     """Return the first of some errors, in the order of the file, with the others behind it."""
     first, *more = sorted(problems, key=lambda problem: (problem.line or 0, problem.column or 0))
     first.more = tuple(more)
+    first.truncated = truncated
     return first
 
 

@@ -65,12 +65,13 @@ class Node:
 class Positions:
     """Where each value of a file stands."""
 
-    __slots__ = ("file", "root", "text")
+    __slots__ = ("_lines", "file", "root", "text")
 
     def __init__(self, file: str, text: str, root: Node | None = None) -> None:
         self.file = file
         self.text = text
         self.root = root
+        self._lines: list[str] | None = None
 
     def of(self, path: Path) -> tuple[int, int]:
         """Return (line, column), from 1, of the value at `path`, or of the nearest parent that is written."""
@@ -116,9 +117,19 @@ class Positions:
         node = self.find(path)[0]
         return self.at(node, error) if node is not None else error
 
+    def _line(self, number: int) -> str:
+        """Return a line of the text, counted from 1, without its break."""
+        if self._lines is None:
+            self._lines = re.split(_BREAK, self.text)
+        return self._lines[number - 1] if number <= len(self._lines) else ""
+
+    def is_tab(self, node: Node) -> bool:
+        """Whether a tab stands where a node begins."""
+        return self._line(node.line)[node.column - 1 : node.column] == "\t"
+
     def at(self, node: Node, error: InputError) -> InputError:
         """Return the error with the place of a node."""
-        return error.located(self.file, node.line, node.column, _line(self.text, node.line))
+        return error.located(self.file, node.line, node.column, self._line(node.line))
 
 
 def _single_touch(path: Path, at: int) -> bool:
@@ -189,7 +200,7 @@ class _Composer:
             mark = error.problem_mark or error.context_mark
             what = ", ".join(part for part in (error.context, error.problem) if part)
             place = Node("", mark.line + 1, mark.column + 1) if mark else Node("", 1, 1)
-            tab = "; tabs do not indent in YAML" if mark and _is_tab(self.positions.text, place) else ""
+            tab = "; tabs do not indent in YAML" if mark and self.positions.is_tab(place) else ""
             raise self._error(place, f"this is no YAML: {what}{tab}", "YAML") from None
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             if isinstance(error, InputError):
@@ -300,22 +311,6 @@ class _Composer:
 
 def _at(event: Any) -> Node:
     return Node("", event.start_mark.line + 1, event.start_mark.column + 1)
-
-
-def _is_tab(text: str, node: Node) -> bool:
-    return _line(text, node.line)[node.column - 1 : node.column] == "\t"
-
-
-def _line(text: str, number: int) -> str:
-    """Return a line, counted from 1, without its break."""
-    start = 0
-    for _ in range(number - 1):
-        found = re.compile(_BREAK).search(text, start)
-        if found is None:
-            return ""
-        start = found.end()
-    end = re.compile(_BREAK).search(text, start)
-    return text[start : end.start() if end else len(text)]
 
 
 def _place(text: str, offset: int) -> tuple[int, int]:

@@ -199,3 +199,14 @@ def test_a_misspelt_key_is_not_also_missing() -> None:
     with pytest.raises(InputError) as caught:
         loads(changed("count: 2", "cuont: 2"))
     assert "missing" not in caught.value.render()
+
+
+@pytest.mark.parametrize("mapping", ["{segmen: sga}", "{segment: sgb}", "{segment: sga, address: 4 KiB}"])
+def test_of_very_many_errors_only_some_are_looked_into(mapping: str) -> None:
+    many = f"{mapping}\n" + f"      - {mapping}\n" * 400
+    with pytest.raises(InputError) as caught:
+        loads(changed("{segment: sga}\n", many))
+    assert len(caught.value.more) < 100
+    shown = caught.value.render().splitlines()
+    assert shown[-1] == "and many more errors"
+    assert len(shown) < 40

@@ -1,8 +1,6 @@
-"""The tree of nodes: places, limits, aliases and merges; with libyaml's events and with those of pure Python."""
+"""The tree of nodes: places, limits, aliases, merges; with libyaml's events and with those of pure Python."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 import yaml
@@ -13,12 +11,12 @@ from ptcalc.workload.source import MAX_BYTES, MAX_DEPTH, MAX_NODES, NO_VALUE, Po
 
 
 @pytest.fixture(params=["libyaml", "python"], autouse=True)
-def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "python":
         monkeypatch.setattr(source, "_PARSER", yaml.SafeLoader)
     elif not hasattr(yaml, "CSafeLoader"):
         pytest.skip("PyYAML was built without libyaml")
-    yield request.param
+    return str(request.param)
 
 
 def plain(text: str) -> object:
@@ -37,10 +35,10 @@ def refused(text: str | bytes) -> InputError:
 
 
 def test_scalars_stay_text() -> None:
-    text = "{a: 010, b: no, c: 1e3, d: 6.10, e: 12:30:45, f: 2026-01-01, g: .nan, h: 0x1F, i: 1_000, j: =, k: yes}"
+    text = "{a: 010, b: no, c: 1e3, d: 6.10, e: 12:30:45, f: 2026-01-01, g: .nan, h: 0x1F, i: 1_000, j: =}"
     assert plain(text) == {
         "a": "010", "b": "no", "c": "1e3", "d": "6.10", "e": "12:30:45", "f": "2026-01-01",
-        "g": ".nan", "h": "0x1F", "i": "1_000", "j": "=", "k": "yes",
+        "g": ".nan", "h": "0x1F", "i": "1_000", "j": "=",
     }  # fmt: skip
 
 
