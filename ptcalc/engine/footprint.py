@@ -24,13 +24,14 @@ Flags = NDArray[np.bool_]
 @dataclass(frozen=True, slots=True)
 class LevelCovers:
     """The covers of one level.  ``family`` and ``origin`` (shape (scopes,)) say which scopes of different levels
-    lie on one axis, and where (bytes) their table 0 starts on it."""
+    lie on one axis, and where (bytes) their table 0 starts on it; ``by_file``: that axis is a file, not addresses."""
 
     name: str
     span: int
     covers: Covers
     family: Ints
     origin: Ints
+    by_file: Flags
     # What has been counted of it, by which groups have processes: policies that do not differ here count it once.
     counted: dict[tuple[bool, ...], _Level] = field(default_factory=dict, compare=False, repr=False)
 
@@ -128,7 +129,7 @@ class Footprint:
         for group in range(self.groups) if any(len(part.count) for part in shared) else ():
             private = [part.only(part.scope == group) for part in parts]
             total += 2 * counts[group] * crossing(private, shared, self.touched, group, many)
-        return total + variance(shared, self.touched, many)
+        return max(total + variance(shared, self.touched, many), 0.0)
 
     def _uncertain(self, counts: Sequence[int], weights: Sequence[int]) -> list[Uncertain]:
         return [
@@ -163,7 +164,7 @@ class Footprint:
         certain = (log == -np.inf) & ~blocked
         np.add.at(exact, found.scope[certain], found.count[certain])
         open_ = (log < 0) & ~certain & ~gone
-        uncertain = Uncertain.of(found, rest, open_, level, self.groups)
+        uncertain = Uncertain.of(found, rest, open_, level, self.groups, self.touched)
         moves = (uncertain.scope >= self.groups) | blocked[open_]
         still = uncertain.only(~moves)
         expected = np.zeros(self.groups)

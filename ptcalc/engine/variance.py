@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptcalc.engine.covers import Covers, Touched
+from ptcalc.engine.listed import Listed, covariance
 from ptcalc.engine.occupancy import log_empty
 from ptcalc.engine.union import Atoms
 
@@ -32,7 +33,8 @@ _PAIRWISE = 512
 class Uncertain:
     """A rows of alike tables (see `union.Atoms`), with P (atom, run) pairs.
 
-    ``log``: log of the probability that the pair's run leaves such a table empty, for one process; ``blocks``: what
+    ``start``: first byte of the row's first table on its scope's axis, ``offset``: from there to addresses of the
+    run; ``log``: log of the probability that the pair's run leaves such a table empty, for one process; ``blocks``: what
     the run touches takes the table away; ``shared``: every process of the run's group makes the draw.
     """
 
@@ -45,6 +47,7 @@ class Uncertain:
     weight: Floats
     pair_atom: Ints
     pair_run: Ints
+    offset: Ints
     log: Floats
     held: Ints
     blocks: Flags
@@ -54,10 +57,12 @@ class Uncertain:
     def empty(cls, span: int) -> Self:
         """Return no rows at all."""
         ints, floats, flags = np.zeros(0, np.int64), np.zeros(0), np.zeros(0, bool)
-        return cls(span, ints, ints, ints, ints, ints, floats, ints, ints, floats, ints, flags, flags)
+        return cls(span, ints, ints, ints, ints, ints, floats, ints, ints, ints, floats, ints, flags, flags)
 
     @classmethod
-    def of(cls, atoms: Atoms, covers: Covers, keep: Flags, level: LevelCovers, groups: int) -> Self:
+    def of(
+        cls, atoms: Atoms, covers: Covers, keep: Flags, level: LevelCovers, groups: int, touched: Touched
+    ) -> Self:
         """Return the atoms that `keep` picks; scopes from `groups` on are shared."""
         scope = atoms.scope[keep]
         number = np.cumsum(keep) - 1
@@ -73,6 +78,7 @@ class Uncertain:
             weight=np.ones(len(scope)),
             pair_atom=number[atoms.pair_atom[pairs]],
             pair_run=covers.run[cover],
+            offset=np.where(level.by_file[atoms.scope[atoms.pair_atom[pairs]]], touched.base[covers.run[cover]], 0),
             log=covers.log_empty[cover],
             held=covers.held[cover],
             blocks=covers.blocks[cover],
@@ -87,7 +93,7 @@ class Uncertain:
         number = np.cumsum(keep) - 1
         return type(self)(
             self.span, self.scope[keep], self.family[keep], self.start[keep], self.count[keep], self.width[keep],
-            self.weight[keep], number[self.pair_atom[pairs]], self.pair_run[pairs], self.log[pairs],
+            self.weight[keep], number[self.pair_atom[pairs]], self.pair_run[pairs], self.offset[pairs], self.log[pairs],
             self.held[pairs], self.blocks[pairs], self.shared[pairs],
         )  # fmt: skip
 
@@ -95,7 +101,7 @@ class Uncertain:
         """Return the rows with each table worth `weight`."""
         return type(self)(
             self.span, self.scope, self.family, self.start, self.count, self.width, np.full(len(self.scope), float(weight)),
-            self.pair_atom, self.pair_run, self.log, self.held, self.blocks, self.shared,
+            self.pair_atom, self.pair_run, self.offset, self.log, self.held, self.blocks, self.shared,
         )  # fmt: skip
 
     def times(self, touched: Touched, counts: Floats) -> Floats:
@@ -126,15 +132,13 @@ def variance(parts: Sequence[Uncertain], touched: Touched, counts: Floats) -> fl
     parts = [part for part in parts if len(part.count) and part.weight[0] > 0]
     if not parts:
         return 0.0
-    empties = [part.logs(touched, counts)[0] for part in parts]
-    total = 0.0
-    runs = np.unique(np.concatenate([part.pair_run for part in parts]))
-    domains, domain = np.unique(touched.domain[runs], return_inverse=True)
-    # One draw may have several runs (pieces of a mapping); any of them has its numbers.
-    sample = np.empty(len(domains), np.int64)
-    sample[domain] = runs
+    domains, sample = _draws([part.pair_run for part in parts], touched)
     held, times = _held(parts, touched, counts, domains)
-    empty = np.concatenate(empties)
+    listed = Listed.of(parts, touched, counts, domains)
+    if listed is not None:
+        return max(covariance(listed, listed, touched.slots[sample], touched.drawn[sample], times), 0.0)
+    total = 0.0
+    empty = np.concatenate([part.logs(touched, counts)[0] for part in parts])
     count = np.concatenate([part.count for part in parts]).astype(float)
     weight = np.concatenate([part.weight for part in parts])
     size = count * weight
@@ -179,14 +183,16 @@ def crossing(
 
     Only the draws of that process connect them.
     """
-    total = 0.0
-    for mine in private:
-        if not len(mine.count) or mine.weight[0] == 0:
-            continue
-        for all_ in shared:
-            if len(all_.count) and all_.weight[0] > 0:
-                total += _cross_levels(mine, all_, touched, group, counts)
-    return total
+    private = [part for part in private if len(part.count) and part.weight[0] > 0]
+    shared = [part for part in shared if len(part.count) and part.weight[0] > 0]
+    runs = [part.pair_run[touched.group[part.pair_run] == group] for part in (*private, *shared)]
+    if not private or not shared:
+        return 0.0
+    domains, sample = _draws(runs, touched)
+    here, there = (Listed.of(parts, touched, counts, domains) for parts in (private, shared))
+    if here is not None and there is not None:
+        return covariance(here, there, touched.slots[sample], touched.drawn[sample], np.ones(len(domains)))
+    return sum(_cross_levels(mine, all_, touched, group, counts) for mine in private for all_ in shared)
 
 
 def _cross_levels(mine: Uncertain, all_: Uncertain, touched: Touched, group: int, counts: Floats) -> float:
@@ -194,9 +200,7 @@ def _cross_levels(mine: Uncertain, all_: Uncertain, touched: Touched, group: int
     run = all_.pair_run[own]
     if len(run) == 0:
         return 0.0
-    domains = np.unique(touched.domain[run])
-    sample = np.empty(len(domains), np.int64)
-    sample[np.searchsorted(domains, touched.domain[run])] = run
+    domains, sample = _draws([run], touched)
     slots, drawn = touched.slots[sample], touched.drawn[sample]
     here = np.zeros((len(mine.count), len(domains)), np.int64)
     pairs = np.flatnonzero(np.isin(touched.domain[mine.pair_run], domains) & ~mine.blocks)
@@ -227,6 +231,16 @@ def _cross_levels(mine: Uncertain, all_: Uncertain, touched: Touched, group: int
     return total
 
 
+def _draws(runs: Sequence[Ints], touched: Touched) -> tuple[Ints, Ints]:
+    """Return the numbers of the draws that the runs make, and one run of each, shape (D,)."""
+    run = np.concatenate(runs)
+    domains, domain = np.unique(touched.domain[run], return_inverse=True)
+    sample = np.empty(len(domains), np.int64)
+    # One draw may have several runs (pieces of a mapping); any of them has its numbers.
+    sample[domain] = run
+    return domains, sample
+
+
 def _held(
     parts: Sequence[Uncertain], touched: Touched, counts: Floats, domains: Ints
 ) -> tuple[Ints, Floats]:
@@ -236,7 +250,7 @@ def _held(
     base = 0
     for part in parts:
         number = np.searchsorted(domains, touched.domain[part.pair_run])
-        np.maximum.at(held, (base + part.pair_atom, number), np.where(part.blocks, 0, part.held))
+        np.add.at(held, (base + part.pair_atom, number), np.where(part.blocks, 0, part.held))
         times[number] = part.times(touched, counts)
         base += len(part.count)
     return held, times

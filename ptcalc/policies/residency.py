@@ -161,7 +161,7 @@ def _chunked(view: View, chosen: Ints, owner: Ints, huge: Flags, owners: int) ->
             edge = np.where(huge[found.run], lo, high)
             parts = [found.clipped(low, edge), found.clipped(np.where(huge[found.run], hi, high), high)]
         joined = Covers.concatenate(parts)
-        axis = LevelCovers("page", leaf, joined, np.arange(owners), np.zeros(owners, np.int64))
+        axis = LevelCovers("page", leaf, joined, np.arange(owners), np.zeros(owners, np.int64), np.zeros(owners, bool))
         values = Footprint([axis], touched, owners).by_scope(0, (1,) * owners)
         out = [total + round(float(value)) * leaf for total, value in zip(out, values, strict=True)]
     return out
@@ -174,7 +174,7 @@ def _pages(view: View, chosen: Ints, shift: Ints, scope: Ints, leaf: int) -> Foo
     found = covers(moved, leaf)
     found = replace(found, scope=scope[found.run])
     scopes = int(scope.max(initial=0)) + 1
-    axis = LevelCovers("page", leaf, found, np.arange(scopes), np.zeros(scopes, np.int64))
+    axis = LevelCovers("page", leaf, found, np.arange(scopes), np.zeros(scopes, np.int64), np.zeros(scopes, bool))
     return Footprint([axis], moved, view.groups)
 
 

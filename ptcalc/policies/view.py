@@ -143,7 +143,7 @@ class View:
         origin = np.zeros(self.homes, np.int64)
         thp = self._thp() if place == 0 else None
         if rule is None and thp is None:
-            return LevelCovers(name, span, found, family, origin)
+            return LevelCovers(name, span, found, family, origin, np.zeros(self.homes, bool))
         vma = self.vmas.of_row[self.run_row[found.run]]
         # Only tables that lie wholly inside a VMA can be shared or be replaced by a huge page.
         first = -(-self.vmas.start // span)
@@ -172,7 +172,8 @@ class View:
         parts.append(inside.moved(scope[vma], shift[vma], span))
         if thp is not None and thp.may_block.any():
             parts.append(self._blocks(thp, scope, shift, first, last, span))
-        return LevelCovers(name, span, Covers.concatenate(parts), family, origin)
+        by_file = np.arange(len(family)) >= self.homes
+        return LevelCovers(name, span, Covers.concatenate(parts), family, origin, by_file)
 
     def _thp(self) -> Thp | None:
         """Return which runs find huge pages in the chunks inside their VMA; None if no segment has any."""

@@ -29,7 +29,7 @@ def build(lo: int, length: int, slot: int, drawn: int, *, shared: bool, each: bo
         found: Covers = covers(touched, span)
         scope = np.full(len(found.run), int(shared), np.int64)
         moved = found.moved(scope, np.zeros(len(found.run), np.int64), span)
-        levels.append(LevelCovers(name, span, moved, np.arange(2), np.zeros(2, np.int64)))
+        levels.append(LevelCovers(name, span, moved, np.arange(2), np.zeros(2, np.int64), np.zeros(2, bool)))
     return Footprint(levels, touched, 1), slots
 
 

@@ -57,7 +57,7 @@ def footprint(runs: list[Run], *, shared: bool) -> Footprint:
     found = covers(touched, SPAN)
     scope = np.full(len(found.run), 3) if shared else touched.group[found.run]
     moved = found.moved(scope, np.zeros(len(found.run), np.int64), SPAN)
-    return Footprint([LevelCovers("pte", SPAN, moved, np.arange(4), np.zeros(4, np.int64))], touched, 3)
+    return Footprint([LevelCovers("pte", SPAN, moved, np.arange(4), np.zeros(4, np.int64), np.zeros(4, bool))], touched, 3)
 
 
 @settings(max_examples=400)
