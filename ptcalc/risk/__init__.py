@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ptcalc.result import Memory, Risk, RiskLevel
-from ptcalc.risk import levels, limits
+from ptcalc.risk import limits
 from ptcalc.risk.best import best_deployable
 from ptcalc.risk.config import Config, load_config, loads_config
 from ptcalc.risk.findings import findings
@@ -34,9 +34,7 @@ def assess(outcome: Outcome, config: Config) -> tuple[Memory, Risk, tuple[tuple[
     ledger = Ledger(outcome, config)
     counts = outcome.counts
     found = ledger.memory(counts)
-    level: RiskLevel = "ok"
-    for each in ledger.levels(ledger.demand(counts)).values():
-        level = levels.worse(level, each)
+    level = ledger.level(ledger.demand(counts))
     # A segment that gets no huge pages does not start, however much memory is free.
     if any(short.mode == "fail" for short in outcome.short_pools):
         level = "oom"
@@ -54,12 +52,8 @@ def _largest(ledger: Ledger, accepted: RiskLevel) -> tuple[int, str]:
     """Return the largest total count at the accepted level or a better one, and what binds beyond it."""
 
     def room(counts: limits.Counts) -> tuple[int, str]:
-        demand = ledger.demand(counts)
-        swap = min(ledger.swap, demand.swappable)
-        return min(
-            (levels.room(capacity, demand.on(boundary), swap, accepted, ledger.config), _BINDS[boundary])
-            for boundary, capacity in ledger.capacity.items()
-        )
+        left, boundary = ledger.room(ledger.demand(counts), accepted)
+        return left, _BINDS[boundary]
 
     grows = [group.scale == "proportional" for group in ledger.outcome.workload.processes.values()]
     return limits.largest(ledger.outcome.counts, grows, room, ledger.config.pid_max)
@@ -77,7 +71,5 @@ def _one_more(ledger: Ledger, now: Memory) -> tuple[tuple[str, int], ...]:
         return ()
     counts[max(growing, key=lambda number: counts[number])] += 1
     lines = [line for line in ledger.lines if now.boundary == "host" or line.in_cgroup]
-    costs = (
-        (item.name, line.amount(counts)[0] - item.bytes) for line, item in zip(lines, now.items, strict=True)
-    )
+    costs = ((item.name, line.amount(counts)[0] - item.bytes) for line, item in zip(lines, now.items, strict=True))
     return tuple((name, cost) for name, cost in costs if cost)

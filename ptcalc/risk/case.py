@@ -47,9 +47,7 @@ class Case:
     @property
     def subject(self) -> tuple[PolicyResult, Outcome] | None:
         """Return result and outcome of `today`, else of the first policy that a mainline kernel has."""
-        pairs = [
-            pair for pair in zip(self.results, self.outcomes, strict=True) if pair[0].availability.deployable
-        ]
+        pairs = [pair for pair in zip(self.results, self.outcomes, strict=True) if pair[0].availability.deployable]
         for pair in pairs:
             if pair[0].policy == "today":
                 return pair

@@ -67,7 +67,11 @@ _SHARING = {
 
 
 def hugetlb_sharing(case: Case) -> Iterator[Note]:
-    """What keeps hugetlb mappings from sharing PMD tables, one note for a segment and reason."""
+    """What keeps hugetlb mappings from sharing PMD tables, one note for a segment and reason.
+
+    Where pieces are too small to share, moving the mapping saves nothing: `small_pieces` says so instead.
+    """
+    in_small_pieces = _small_pieces(case)
     losses: dict[tuple[str, str], _Loss] = {}
     mappers: dict[str, int] = {}
     for group in case.workload.processes.values():
@@ -80,8 +84,8 @@ def hugetlb_sharing(case: Case) -> Iterator[Note]:
         for mapping in result.mappings:
             for reason in mapping.reasons:
                 code = _SHARING.get(reason.code)
-                alone = mappers[mapping.segment] < 2
-                if code is None or mapping.path in seen or reason.saves_bytes == 0 or alone:
+                hopeless = mappers[mapping.segment] < 2 or mapping.segment in in_small_pieces
+                if code is None or mapping.path in seen or reason.saves_bytes == 0 or hopeless:
                     continue
                 seen.add(mapping.path)
                 new = _Loss(mapping.path, result.policy, reason.text, reason.remedy)
@@ -90,7 +94,7 @@ def hugetlb_sharing(case: Case) -> Iterator[Note]:
                 if reason.saves_bytes is not None:
                     loss.saves = (loss.saves or 0) + int(reason.saves_bytes)
     for (code, segment), loss in losses.items():
-        many = f", and {loss.mappings - 1} mappings more" if loss.mappings > 1 else ""
+        many = f" ({loss.mappings} mappings)" if loss.mappings > 1 else ""
         message = f"{segment}{many}: {loss.text}"
         remedy = loss.remedy
         if loss.saves is not None:
@@ -103,11 +107,7 @@ def small_pieces(case: Case) -> Iterator[Note]:
     """Pieces smaller than a PMD table's span, which never share."""
     page, span = case.geometry.pmd_size, case.geometry.level("pmd").span
     moved = f"hugetlb-{case.geometry.huge_page_name(page)}"
-    small = {
-        name: segment.pieces
-        for name, segment in case.workload.segments.items()
-        if segment.pieces is not None and segment.pieces < span
-    }
+    small = _small_pieces(case)
     for result, outcome in zip(case.results, case.outcomes, strict=True):
         if not small or result.policy not in ("today", moved):
             continue
@@ -118,6 +118,13 @@ def small_pieces(case: Case) -> Iterator[Note]:
                 pieces = exact(small.pop(name))
                 message = f"{name}: pieces of {pieces} are smaller than {exact(span)} and never share"
                 yield Note("hugetlb-too-small", message, ("segments", name, "pieces"), result.policy)
+
+
+def _small_pieces(case: Case) -> dict[str, int]:
+    """Return the segments in pieces smaller than a PMD table's span, with the size of a piece."""
+    span = case.geometry.level("pmd").span
+    segments = case.workload.segments.items()
+    return {name: each.pieces for name, each in segments if each.pieces is not None and each.pieces < span}
 
 
 def pools(case: Case) -> Iterator[Note]:
@@ -139,15 +146,15 @@ def pools(case: Case) -> Iterator[Note]:
     for page, count in stated.items():
         unused = count - -(-need.get(page, 0) // page)
         if unused > 0:
-            message = (
-                f"{unused:,} of {count:,} huge pages of {exact(page)} are not needed: {about(unused * page)}"
-            )
+            message = f"{unused:,} of {count:,} huge pages of {exact(page)} are not needed: {about(unused * page)}"
             yield Note("pool-unused", message, ("host", "hugepages"), result.policy)
     taken = _pools(outcome)
     ledger = Ledger(outcome, case.config)
     capacity = ledger.capacity["host"]
     rest, left = ledger.demand(outcome.counts).host - taken, capacity - taken
-    if stated and taken and left < rest <= capacity:
+    # A pool that is in use and too short is no pool to shrink.
+    short_in_use = any(short.mode != "small" for short in outcome.short_pools)
+    if stated and taken and not short_in_use and left < rest <= capacity:
         left = max(0, left)
         message = f"the pools take {about(taken)} and leave {about(left)}; the rest needs {about(rest)}"
         yield Note("pool-leaves-too-little", message, ("host", "hugepages"), result.policy)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from ptcalc import arch
-from ptcalc.result import LedgerItem, Memory, RiskLevel
+from ptcalc.result import RISK_ORDER, LedgerItem, Memory, RiskLevel
 from ptcalc.risk import levels
 from ptcalc.risk.amounts import exact
 from ptcalc.risk.capacity import host_capacity, used_estimate
@@ -83,13 +83,23 @@ class Ledger:
             swappable += swaps
         return Demand(host, cgroup, swappable)
 
-    def levels(self, demand: Demand) -> dict[Boundary, RiskLevel]:
-        """Return the level of each boundary."""
+    def level(self, demand: Demand) -> RiskLevel:
+        """Return the worse of the boundaries' levels."""
         swap = min(self.swap, demand.swappable)
-        return {
-            boundary: levels.level(capacity, demand.on(boundary), swap, self.config)
+        found = (
+            levels.level(capacity, demand.on(boundary), swap, self.config)
             for boundary, capacity in self.capacity.items()
-        }
+        )
+        return max(found, key=RISK_ORDER.index)
+
+    def room(self, demand: Demand, accepted: RiskLevel) -> tuple[int, Boundary]:
+        """Return how far a demand is from the end of a level (see `levels.room`), and on which boundary."""
+        swap = min(self.swap, demand.swappable)
+        found: list[tuple[int, Boundary]] = [
+            (levels.room(capacity, demand.on(boundary), swap, accepted, self.config), boundary)
+            for boundary, capacity in self.capacity.items()
+        ]
+        return min(found, key=lambda pair: pair[0])
 
     def memory(self, counts: Counts) -> Memory:
         """Return the boundary with less headroom, the host if both have the same."""
@@ -262,9 +272,7 @@ def _processes(workload: Workload, geometry: Geometry, config: Config) -> tuple[
     )  # fmt: skip
 
 
-def _products(
-    names: list[str], rates: list[int], counts: Counts, caps: list[int | None] | None = None
-) -> str:
+def _products(names: list[str], rates: list[int], counts: Counts, caps: list[int | None] | None = None) -> str:
     """Say quantity x rate of each group; only the first three of many."""
     parts = []
     for number, (name, rate, count) in enumerate(zip(names, rates, counts, strict=True)):

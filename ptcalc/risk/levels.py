@@ -29,8 +29,3 @@ def level(capacity: int, demand: int, swap: int, config: Config) -> RiskLevel:
         if room(capacity, demand, swap, candidate, config) >= 0:
             return candidate
     return "oom"
-
-
-def worse(one: RiskLevel, other: RiskLevel) -> RiskLevel:
-    """Return the worse of two levels."""
-    return max(one, other, key=RISK_ORDER.index)

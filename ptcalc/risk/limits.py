@@ -23,8 +23,7 @@ def largest(counts: Sequence[int], grows: Sequence[bool], room: Room, most: int)
 
     def at(numerator: int, denominator: int) -> Counts:
         return tuple(
-            count * numerator // denominator if grow else count
-            for count, grow in zip(counts, grows, strict=True)
+            count * numerator // denominator if grow else count for count, grow in zip(counts, grows, strict=True)
         )
 
     def verdict(candidate: Counts) -> str:

@@ -51,8 +51,7 @@ class SegmentDemand:
             )
         ]
         touched = any(
-            (memory.backing == "shmem" or self.mixed[number])
-            and workload.segments[memory.name].resident == "touched"
+            (memory.backing == "shmem" or self.mixed[number]) and workload.segments[memory.name].resident == "touched"
             for number, memory in enumerate(here)
         )
         self._ask = touched or len(copying) > _MANY_GROUPS
@@ -66,9 +65,7 @@ class SegmentDemand:
             for group in copying:
                 self._learn(group, outcome.counts, here, pools)
 
-    def _learn(
-        self, group: int, counts: Counts, here: tuple[SegmentMemory, ...], pools: dict[int, int]
-    ) -> None:
+    def _learn(self, group: int, counts: Counts, here: tuple[SegmentMemory, ...], pools: dict[int, int]) -> None:
         """Find what one more process of a group copies: (bytes of each segment, bytes of each pool)."""
         more = [count + (number == group) for number, count in enumerate(counts)]
         there = self._outcome.segments(more)

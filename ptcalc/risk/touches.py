@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from ptcalc.errors import InputError
 from ptcalc.result import RiskLevel
-from ptcalc.risk import levels
 from ptcalc.risk.amounts import about, exact, percent
 from ptcalc.risk.case import Case, Note
 from ptcalc.risk.constants import KIB
@@ -49,8 +48,7 @@ def touch_pattern(case: Case) -> Iterator[Note]:
 
     def in_one_run(mapping: Mapping) -> tuple[Touch, ...]:
         return tuple(
-            replace(touch, written_pattern="contiguous") if touch.amount_only else touch
-            for touch in mapping.touch
+            replace(touch, written_pattern="contiguous") if touch.amount_only else touch for touch in mapping.touch
         )
 
     dense = _evaluate(_with_touches(case.workload, in_one_run), result.policy)
@@ -72,7 +70,7 @@ def touch_limit(case: Case) -> Iterator[Note]:
         return
     result, full = case.subject
 
-    def room(touch: Touch) -> float:
+    def room(touch: Touch) -> int:
         def touching(mapping: Mapping) -> tuple[Touch, ...]:
             return (touch,) if mapping.segment == name and _touches_all(mapping) else mapping.touch
 
@@ -94,9 +92,7 @@ def touch_limit(case: Case) -> Iterator[Note]:
     # Tables that a draw hits grow with 1 - (1 - share)**slots: in that coordinate the search is over at once.
     def share(touch: Touch, slots: int) -> float:
         return _share(
-            _crossing(
-                lambda hit: room(replace(touch, amount=Fraction(_share(hit, slots)))), nothing, everything
-            ),
+            _crossing(lambda hit: room(replace(touch, amount=Fraction(_share(hit, slots)))), nothing, everything),
             slots,
         )
 
@@ -119,15 +115,16 @@ def part_pool(case: Case) -> Iterator[Note]:
         result.policy == f"hugetlb-{case.geometry.huge_page_name(page)}" and result.risk.level != "oom"
         for result in case.results
     )
-    if segment.backing != "shmem" or segment.pieces is not None or not helps:
+    pools = host.hugepages or {}
+    others = page in pools or page in case.subject[1].pool_need(case.subject[1].counts)
+    if segment.backing != "shmem" or segment.pieces is not None or others or not helps:
         return
     part = int(segment.size * _PART) // page
-    need = case.subject[1].pool_need(case.subject[1].counts)
-    reserved = max((host.hugepages or {}).get(page, 0), -(-need.get(page, 0) // page)) + part
     huge = replace(segment, backing="hugetlb", page_size=page, on_short_pool="mixed")
-    pools = {**(host.hugepages or {}), page: reserved}
     variant = replace(
-        workload, host=replace(host, hugepages=pools), segments={**workload.segments, name: huge}
+        workload,
+        host=replace(host, hugepages={**pools, page: part}),
+        segments={**workload.segments, name: huge},
     )
     try:
         outcome = _evaluate(variant, "today")
@@ -177,21 +174,13 @@ def _evaluate(workload: Workload, policy: str) -> Outcome:
 
 def _level(outcome: Outcome, case: Case) -> RiskLevel:
     ledger = Ledger(outcome, case.config)
-    level: RiskLevel = "ok"
-    for each in ledger.levels(ledger.demand(outcome.counts)).values():
-        level = levels.worse(level, each)
-    return level
+    return ledger.level(ledger.demand(outcome.counts))
 
 
-def _room(outcome: Outcome, case: Case) -> float:
-    """Return the share of capacity left on the tighter boundary, swap included; negative: out of memory."""
+def _room(outcome: Outcome, case: Case) -> int:
+    """Return the bytes that are left on the tighter boundary, swap included; negative: out of memory."""
     ledger = Ledger(outcome, case.config)
-    demand = ledger.demand(outcome.counts)
-    swap = min(ledger.swap, demand.swappable)
-    return min(
-        (capacity + swap - demand.on(boundary)) / max(1, capacity)
-        for boundary, capacity in ledger.capacity.items()
-    )
+    return ledger.room(ledger.demand(outcome.counts), "critical")[0]
 
 
 def _share(hit: float, slots: int) -> float:

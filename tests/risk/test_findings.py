@@ -61,7 +61,7 @@ CASES: list[tuple[str, Document, Document]] = [
     ("pool-unused", sga(host__hugepages={"1 GiB": 1}), sga(**hugetlb(), host__hugepages={"2 MiB": 153_600})),
     (
         "pool-leaves-too-little",
-        sga(host__hugepages={"2 MiB": 150_000}, **hugetlb(), processes__server__private="140 MiB"),
+        sga(**hugetlb(), host__hugepages={"2 MiB": 153_600}, processes__server__private="140 MiB"),
         sga(**hugetlb(), host__hugepages={"2 MiB": 153_600}),
     ),
     ("swap-no-help", sga(host__swap="1 TiB"), sga()),
@@ -100,9 +100,7 @@ def without_nones(document: Any) -> Any:
     return [without_nones(value) for value in document] if isinstance(document, list) else document
 
 
-@pytest.mark.parametrize(
-    ("code", "has", "has_not"), CASES, ids=[f"{n}-{case[0]}" for n, case in enumerate(CASES)]
-)
+@pytest.mark.parametrize(("code", "has", "has_not"), CASES, ids=[f"{n}-{case[0]}" for n, case in enumerate(CASES)])
 def test_appears_where_it_should(code: str, has: Document, has_not: Document) -> None:
     there = found(without_nones(has), "today", "hugetlb-2M")
 
@@ -119,6 +117,32 @@ def test_codes_are_kebab_case_and_documented() -> None:
     for name, code in CODES.items():
         assert name == code.code == name.lower().replace(" ", "-").replace("_", "-")
         assert code.title and code.remedy
+
+
+def test_moving_small_pieces_saves_nothing() -> None:
+    document = sga(**hugetlb(pieces=512 * MIB), **mapping(address=0x60000000))
+
+    assert "hugetlb-ragged-edges" not in found(document, "today")
+
+
+def test_a_short_pool_in_use_is_no_pool_to_shrink() -> None:
+    document = sga(**hugetlb(on_short_pool="mixed"), host__hugepages={"2 MiB": 102_400})
+
+    assert "pool-short-mixed" in found(document, "today")
+    assert "pool-leaves-too-little" not in found(document, "today")
+
+
+def test_the_host_is_judged_where_the_cgroup_binds() -> None:
+    """Pools are no demand of the cgroup, but they are taken from the host."""
+    document = sga(
+        **hugetlb("100 GiB"),
+        host__hugepages={"2 MiB": 250_000},
+        host__cgroup_limit="10 GiB",
+        processes__server__private="200 MiB",
+    )
+    document["host"].pop("used")
+
+    assert set(found(document, "today")) >= {"pool-leaves-too-little", "pool-unused", "used-not-stated"}
 
 
 def test_nothing_to_say() -> None:
@@ -194,9 +218,7 @@ def test_thresholds_are_those_of_the_config() -> None:
     assert "page-tables-large" not in found(sga(), config=Config(page_tables_share=Fraction(2)))
 
 
-@pytest.mark.parametrize(
-    "change", [lambda d: d, lambda d: {**d, "segments": {}, "processes": {"p": {"count": 1}}}]
-)
+@pytest.mark.parametrize("change", [lambda d: d, lambda d: {**d, "segments": {}, "processes": {"p": {"count": 1}}}])
 def test_few_policies_or_no_mappings_are_no_trouble(change: Callable[[Document], Document]) -> None:
     document = change(sga())
 

@@ -23,9 +23,7 @@ def small(segment: Document | None = None, *mappings: Document, **group: Any) ->
         "name": "small",
         "host": {"memory": "16 GiB", "used": 0},
         "segments": {"s": {"size": "1 GiB", "backing": "shmem", **(segment or {})}},
-        "processes": {
-            "p": {"count": 10, **group, "mappings": [{"segment": "s", **m} for m in mappings or ({},)]}
-        },
+        "processes": {"p": {"count": 10, **group, "mappings": [{"segment": "s", **m} for m in mappings or ({},)]}},
     }
 
 
@@ -255,12 +253,8 @@ SEGMENTS = st.sampled_from(
 
 
 @settings(deadline=None)
-@given(
-    groups=GROUPS, segment=SEGMENTS, swap=st.sampled_from([0, 2 * GIB]), limit=st.sampled_from([0, 6 * GIB])
-)
-def test_limits_are_where_the_levels_change(
-    groups: list[Document], segment: Document, swap: int, limit: int
-) -> None:
+@given(groups=GROUPS, segment=SEGMENTS, swap=st.sampled_from([0, 2 * GIB]), limit=st.sampled_from([0, 6 * GIB]))
+def test_limits_are_where_the_levels_change(groups: list[Document], segment: Document, swap: int, limit: int) -> None:
     document = small(segment)
     document["host"] |= {"swap": swap} | ({"cgroup_limit": limit} if limit else {})
     if "on_short_pool" in segment:
@@ -293,9 +287,7 @@ def test_limits_are_where_the_levels_change(
     assert found.headroom_bytes == found.capacity_bytes - found.demand_bytes
     assert all(type(item.bytes) is type(item.swappable_bytes) is int for item in found.items)
     copies = sum(each.copies_bytes for each in outcome.segments(outcome.counts) if not each.huge_copies)
-    shown = sum(
-        item.bytes for item in memory(outcome, outcome.counts, config).items if item.kind == "segment"
-    )
+    shown = sum(item.bytes for item in memory(outcome, outcome.counts, config).items if item.kind == "segment")
     assert shown >= copies
 
     # Growing in proportion, the level is accepted up to the limit and not beyond.
@@ -307,17 +299,15 @@ def test_limits_are_where_the_levels_change(
         assert limit_found <= 5000
         for step in range(0, 2 * top + 1, 7) if top else []:
             counts = at(step, top)
-            worst = max(ledger.levels(ledger.demand(counts)).values(), key=RISK_ORDER.index)
-            fits = RISK_ORDER.index(worst) <= RISK_ORDER.index(accepted) and sum(counts) <= 5000
+            level = ledger.level(ledger.demand(counts))
+            fits = RISK_ORDER.index(level) <= RISK_ORDER.index(accepted) and sum(counts) <= 5000
             assert fits == (sum(counts) <= limit_found), (counts, limit_found)
 
 
 @settings(deadline=None)
 @given(groups=GROUPS, segment=SEGMENTS)
 def test_one_more_process_costs_the_difference(groups: list[Document], segment: Document) -> None:
-    document = small(
-        segment, {"touch": groups[0]["touch"]}, count=groups[0]["count"], private=groups[0]["private"]
-    )
+    document = small(segment, {"touch": groups[0]["touch"]}, count=groups[0]["count"], private=groups[0]["private"])
     document["segments"]["s"]["size"] = 64 * MIB
     (outcome,) = policies.evaluate(load(document), ["today"])
     _, _, one_more = assess(outcome, Config())

@@ -8,7 +8,7 @@ import pytest
 
 from ptcalc.result import RiskLevel
 from ptcalc.risk.config import Config
-from ptcalc.risk.levels import level, worse
+from ptcalc.risk.levels import level
 
 HUGE = 128 << 50
 
@@ -41,7 +41,3 @@ def test_thresholds_are_those_of_the_config() -> None:
     assert level(6, 3, 0, config) == "ok"
     assert level(6, 4, 0, config) == "warning"
     assert level(6, 5, 0, config) == "critical"
-
-
-def test_worse() -> None:
-    assert worse("ok", "critical") == worse("critical", "ok") == "critical"

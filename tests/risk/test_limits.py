@@ -13,15 +13,11 @@ from hypothesis import strategies as st
 from ptcalc.risk.limits import Counts, largest
 
 
-def brute_force(
-    counts: list[int], grows: list[bool], costs: list[int], room: int, most: int, fixed_cost: int
-) -> int:
+def brute_force(counts: list[int], grows: list[bool], costs: list[int], room: int, most: int, fixed_cost: int) -> int:
     """Try every f at which some group steps, in order, until one does not fit."""
 
     def at(factor: Fraction) -> Counts:
-        return tuple(
-            int(count * factor) if grow else count for count, grow in zip(counts, grows, strict=True)
-        )
+        return tuple(int(count * factor) if grow else count for count, grow in zip(counts, grows, strict=True))
 
     def fits(candidate: Counts) -> bool:
         demand = fixed_cost + sum(n * cost for n, cost in zip(candidate, costs, strict=True))
@@ -50,9 +46,7 @@ def brute_force(
     most=st.integers(1, 40),
     fixed_cost=st.integers(0, 20),
 )
-def test_equals_a_brute_force(
-    groups: list[tuple[int, bool, int]], room: int, most: int, fixed_cost: int
-) -> None:
+def test_equals_a_brute_force(groups: list[tuple[int, bool, int]], room: int, most: int, fixed_cost: int) -> None:
     counts, grows, costs = ([group[place] for group in groups] for place in range(3))
 
     def left(candidate: Counts) -> tuple[int, str]:

@@ -44,9 +44,7 @@ def zones() -> list[Zone]:
 
         protection = re.search(r"protection: \(([\d, ]+)\)", text)
         numbers = tuple(int(part) for part in protection[1].split(",")) if protection else ()
-        found.append(
-            Zone(int(head[1]), head[2], number("min"), number("present"), number("managed"), numbers)
-        )
+        found.append(Zone(int(head[1]), head[2], number("min"), number("present"), number("managed"), numbers))
     if not any(zone.name == "DMA32" for zone in found):
         pytest.skip("no DMA32 zone: the formulas are those of x86_64")
     return found
