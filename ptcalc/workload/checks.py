@@ -15,7 +15,7 @@ from ptcalc.workload.refusals import first_of
 from ptcalc.workload.sizes import MAX_COUNT, SIZE_LIMIT, show_size
 from ptcalc.workload.source import Path
 
-MAX_PIECES = 1 << 20  # of all segments together: the engine gives each a row of its own
+MAX_PIECES = 1 << 18  # of all segments together: the engine gives each a row of its own
 
 
 class Problem(NamedTuple):
