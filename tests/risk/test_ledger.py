@@ -252,14 +252,15 @@ SEGMENTS = st.sampled_from(
 )
 
 
-@settings(deadline=None)
-@given(groups=GROUPS, segment=SEGMENTS, swap=st.sampled_from([0, 2 * GIB]), limit=st.sampled_from([0, 6 * GIB]))
-def test_limits_are_where_the_levels_change(groups: list[Document], segment: Document, swap: int, limit: int) -> None:
+POLICIES = st.sampled_from(policies.policy_names())
+
+
+def several(groups: list[Document], segment: Document) -> Document:
+    """64 MiB mapped by several groups; a pool for a part of it where it may be short."""
     document = small(segment)
-    document["host"] |= {"swap": swap} | ({"cgroup_limit": limit} if limit else {})
-    if "on_short_pool" in segment:
-        document["host"]["hugepages"] = {"2 MiB": 100}
     document["segments"]["s"]["size"] = 64 * MIB
+    if "on_short_pool" in segment:
+        document["host"]["hugepages"] = {"2 MiB": 20}
     document["processes"] = {
         f"g{number}": {
             "count": group["count"],
@@ -276,8 +277,49 @@ def test_limits_are_where_the_levels_change(groups: list[Document], segment: Doc
         }
         for number, group in enumerate(groups)
     }
+    return document
+
+
+@settings(deadline=None)
+@given(groups=GROUPS, segment=SEGMENTS, policy=POLICIES, counts=st.lists(st.integers(0, 999), min_size=3, max_size=3))
+def test_what_is_asked_once_holds_for_all_counts(
+    groups: list[Document], segment: Document, policy: str, counts: list[int]
+) -> None:
+    (outcome,) = policies.evaluate(load(several(groups, segment)), [policy])
+    counts = counts[: len(groups)]
+    lines = {line.kind: line for line in Ledger(outcome, Config()).lines}
+    direct = outcome.segments(counts)
+    need = outcome.pool_need(counts)
+    stated = 20 * 2 * MIB if "on_short_pool" in segment else 0
+
+    small_pages = sum(each.index_small_pages for each in direct)
+    in_base_pages = sum(
+        each.resident_bytes if each.backing == "shmem" else 4096 * small_pages if each.backing == "hugetlb" else 0
+        for each in direct
+    )
+    copies = sum(each.copies_bytes for each in direct if not each.huge_copies)
+    segments = lines["segment"].amount(counts)[0] if "segment" in lines else 0
+    pools = sum(line.amount(counts)[0] for line in Ledger(outcome, Config()).lines if line.kind == "pool")
+
+    assert segments == in_base_pages + copies
+    assert pools == sum(max(need.get(size, 0), stated if size == 2 * MIB else 0) for size in {*need, 2 * MIB})
+
+
+@settings(deadline=None)
+@given(
+    groups=GROUPS,
+    segment=SEGMENTS,
+    swap=st.sampled_from([0, 2 * GIB]),
+    limit=st.sampled_from([0, 6 * GIB]),
+    policy=POLICIES,
+)
+def test_limits_are_where_the_levels_change(
+    groups: list[Document], segment: Document, swap: int, limit: int, policy: str
+) -> None:
+    document = several(groups, segment)
+    document["host"] |= {"swap": swap} | ({"cgroup_limit": limit} if limit else {})
     config = Config(pid_max=5000)
-    (outcome,) = policies.evaluate(load(document), ["today"])
+    (outcome,) = policies.evaluate(load(document), [policy])
     ledger = Ledger(outcome, config)
     found, risk, _ = assess(outcome, config)
 
