@@ -38,9 +38,7 @@ def assumptions(workload: Workload) -> tuple[Assumption, ...]:
     for (_, last, _, _), defaults in kinds.items():
         first = defaults[0]
         if len(defaults) <= MAX_LISTED:
-            found += [
-                Assumption(workload.positions.dotted(each.path), each.value, each.why) for each in defaults
-            ]
+            found += [Assumption(workload.positions.dotted(each.path), each.value, each.why) for each in defaults]
         else:
             where = "processes.*" + ".mappings[*]" * ("mappings" in first.path)
             found.append(Assumption(f"{where}.{last}", first.value, f"{first.why} ({len(defaults)} times)"))
@@ -54,9 +52,7 @@ def refuse_guesses(workload: Workload) -> None:
         return
     raise first_of(
         [
-            workload.error(
-                default.path, "is not stated, and --strict allows no guess", accepted=_how(default)
-            )
+            workload.error(default.path, "is not stated, and --strict allows no guess", accepted=_how(default))
             for default in guesses
         ],
         truncated=len(guesses) == MAX_COLLECTED,
@@ -74,13 +70,9 @@ def _defaults(workload: Workload) -> Iterator[Default]:
     if host.kernel is None:
         yield Default(("host", "kernel"), kernels.NEWEST_TEXT, "not stated; the newest kernel that is known")
     if host.mem_total is None:
-        yield Default(
-            ("host", "mem_total"), "estimated", "not stated; memory less the page array and reserves"
-        )
+        yield Default(("host", "mem_total"), "estimated", "not stated; memory less the page array and reserves")
     if host.used is None:
-        yield Default(
-            ("host", "used"), "estimated", "not stated; what a small system takes besides this workload"
-        )
+        yield Default(("host", "used"), "estimated", "not stated; what a small system takes besides this workload")
     yield from _pools(workload)
     for name, group in workload.processes.items():
         path = ("processes", name)
@@ -109,9 +101,7 @@ def _mapping(path: Path, mapping: Mapping, workload: Workload) -> Iterator[Defau
     if not mapping.touch_stated and mapping.protection != "none":
         yield Default((*path, "touch"), "all", "not stated; every page is touched")
     if mapping.map == "shared" and mapping.address is None and mapping.alignment is None:
-        yield Default(
-            (*path, "alignment"), _alignment(segment, workload), "neither address nor alignment is stated"
-        )
+        yield Default((*path, "alignment"), _alignment(segment, workload), "neither address nor alignment is stated")
     written, whole = workload.positions.find((*path, "map"))
     if segment.backing == "private" and written is not None and whole and written.value == "shared":
         why = "map: shared is stated, but memory of backing private is always mapped private"

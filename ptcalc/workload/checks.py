@@ -95,9 +95,7 @@ def _pools(workload: Workload) -> Iterator[Problem]:
         if size not in known:
             yield Problem(path, f"{workload.host.arch} has no huge pages of {show_size(size)}", _sizes(known))
         elif size * count >= SIZE_LIMIT:
-            yield Problem(
-                path, f"{count} pages of {show_size(size)} are too many", "pools below 4 194 304 TiB"
-            )
+            yield Problem(path, f"{count} pages of {show_size(size)} are too many", "pools below 4 194 304 TiB")
 
 
 def _segments(workload: Workload) -> Iterator[Problem]:
@@ -141,9 +139,7 @@ def _segment(path: Path, segment: Segment, geometry: Geometry, workload: Workloa
                     f"{key} with backing hugetlb",
                 )
     if segment.backing == "private" and segment.pieces is not None:
-        yield Problem(
-            (*path, "pieces"), "private memory has no files", "pieces with backing shmem, file or hugetlb"
-        )
+        yield Problem((*path, "pieces"), "private memory has no files", "pieces with backing shmem, file or hugetlb")
     if isinstance(segment.resident, int) and segment.resident > segment.size:
         what = f"{show_size(segment.resident)} is more than the segment"
         yield Problem((*path, "resident"), what, f"all, touched, or at most {show_size(segment.size)}")
@@ -156,9 +152,7 @@ def _processes(workload: Workload) -> Iterator[Problem]:
         path = ("processes", name)
         total += group.count
         if total > MAX_COUNT:
-            yield Problem(
-                (*path, "count"), f"{total:,} processes with this group", f"at most {MAX_COUNT:,} (pid_max)"
-            )
+            yield Problem((*path, "count"), f"{total:,} processes with this group", f"at most {MAX_COUNT:,} (pid_max)")
             return
         if group.private_cap is not None and group.private_cap < group.private:
             what = f"{show_size(group.private_cap)} for all is less than private, which each one has"
@@ -175,9 +169,7 @@ def _mappings(path: Path, group: ProcessGroup, workload: Workload, geometry: Geo
             names = tuple(workload.segments)
             listed = ", ".join(quote(name) for name in names[:20]) + (", …" if len(names) > 20 else "")
             what = f"there is no segment {quote(mapping.segment)}"
-            yield Problem(
-                (*here, "segment"), what, listed or "a name under segments", nearest(mapping.segment, names)
-            )
+            yield Problem((*here, "segment"), what, listed or "a name under segments", nearest(mapping.segment, names))
             continue
         problems = list(_mapping(here, mapping, segment, geometry))
         yield from problems
@@ -223,7 +215,7 @@ def page_of(segment: Segment, geometry: Geometry) -> int:
 def _mapping(path: Path, mapping: Mapping, segment: Segment, geometry: Geometry) -> Iterator[Problem]:
     page = page_of(segment, geometry)
     yield from _offset(path, mapping, segment, page)
-    yield from _place(path, mapping, page)
+    yield from _place(path, mapping, page, geometry.task_size)
     yield from _access(path, mapping, segment)
     if mapping.offset >= segment.size:
         return
@@ -255,12 +247,15 @@ def _offset(path: Path, mapping: Mapping, segment: Segment, page: int) -> Iterat
         yield Problem((*path, "offset"), what, f"less than {show_size(segment.size)}")
         return
     # In a row of pieces an offset lies in a piece, and each piece starts with a page.
-    into = offset % (segment.pieces or segment.size)
-    if into % page:
-        yield _unaligned((*path, "offset"), offset, into % page, page, hexadecimal=False)
+    piece = segment.pieces or segment.size
+    rest = offset % piece % page
+    if rest:
+        near = (offset - rest, min(offset - rest + page, offset - offset % piece + piece))
+        accepted = [show_size(each) for each in near if each < segment.size]
+        yield _unaligned((*path, "offset"), show_size(offset), page, accepted)
 
 
-def _place(path: Path, mapping: Mapping, page: int) -> Iterator[Problem]:
+def _place(path: Path, mapping: Mapping, page: int, limit: int) -> Iterator[Problem]:
     address, alignment = mapping.address, mapping.alignment
     if address is not None:
         if mapping.placement == "independent":
@@ -268,25 +263,26 @@ def _place(path: Path, mapping: Mapping, page: int) -> Iterator[Problem]:
             yield Problem((*path, "placement"), what, "placement: same, or no address")
         if alignment is not None:
             yield Problem((*path, "alignment"), "the address is given already", "either address or alignment")
-        if address % page:
-            yield _unaligned((*path, "address"), address, address % page, page, hexadecimal=True)
-    if alignment is not None and (alignment & (alignment - 1) or alignment < page):
-        below, above = 1 << (alignment.bit_length() - 1), 1 << alignment.bit_length()
-        near = [show_size(value) for value in dict.fromkeys((below, above)) if value >= page] or [
-            show_size(page)
-        ]
-        if alignment & (alignment - 1):
-            what = f"{show_size(alignment)} is no power of two"
-        else:
-            what, near = f"{show_size(alignment)} is less than a page of {show_size(page)}", [show_size(page)]
-        yield Problem((*path, "alignment"), what, f"{' or '.join(near)}, for example")
+        below = address - address % page
+        if address != below:
+            # Above user space there is nothing to suggest.
+            accepted = [f"{each:#x}" for each in (below, below + page) if each < limit]
+            yield _unaligned((*path, "address"), f"{address:#x}", page, accepted)
+    if alignment is None:
+        return
+    if alignment & (alignment - 1):
+        below = 1 << (alignment.bit_length() - 1)
+        near = [show_size(max(each, page)) for each in (below, 2 * below)]
+        what = f"{show_size(alignment)} is no power of two"
+        yield Problem((*path, "alignment"), what, " or ".join(dict.fromkeys(near)))
+    elif alignment < page:
+        what = f"{show_size(alignment)} is less than a page of {show_size(page)}"
+        yield Problem((*path, "alignment"), what, f"{show_size(page)} or a larger power of two")
 
 
-def _unaligned(path: Path, value: int, rest: int, page: int, *, hexadecimal: bool) -> Problem:
-    below, above = value - rest, value - rest + page
-    shown = [f"{each:#x}" if hexadecimal else show_size(each) for each in (value, below, above)]
-    what = f"{shown[0]} is no multiple of the page size, {show_size(page)}"
-    return Problem(path, what, f"{shown[1]} or {shown[2]}, for example")
+def _unaligned(path: Path, shown: str, page: int, near: list[str]) -> Problem:
+    what = f"{shown} is no multiple of the page size, {show_size(page)}"
+    return Problem(path, what, " or ".join(near) or f"a multiple of {show_size(page)}")
 
 
 def _access(path: Path, mapping: Mapping, segment: Segment) -> Iterator[Problem]:
@@ -311,11 +307,11 @@ def _touch(path: Path, touch: Touch, length: int, page: int) -> Iterator[Problem
             key = (*path, "amount")
             yield Problem(key, f"{show_size(touch.amount)} is more than the mapping", f"100%, or {whole}")
         if touch.pages is not None and touch.pages > end // page:
-            yield Problem(
-                (*path, "pages"), f"{touch.pages} pages are more than the mapping", f"at most {end // page}"
-            )
+            yield Problem((*path, "pages"), f"{touch.pages} pages are more than the mapping", f"at most {end // page}")
         if touch.cluster is not None and touch.cluster % page:
-            yield _unaligned((*path, "cluster"), touch.cluster, touch.cluster % page, page, hexadecimal=False)
+            below = touch.cluster - touch.cluster % page
+            near = [show_size(each) for each in (below, below + page) if each]
+            yield _unaligned((*path, "cluster"), show_size(touch.cluster), page, near)
     elif touch.form == "every":
         if touch.start >= end:
             what = f"{show_size(touch.start)} is outside the mapping"
@@ -326,11 +322,7 @@ def _touch(path: Path, touch: Touch, length: int, page: int) -> Iterator[Problem
     for number, part in enumerate(touch.ranges):
         if part.start + part.length > end:
             what = f"reaches {show_size(part.start + part.length - end)} past the mapping's end"
-            left = (
-                f"at most {show_size(end - part.start)}"
-                if part.start < end
-                else f"a start below {show_size(end)}"
-            )
+            left = f"at most {show_size(end - part.start)}" if part.start < end else f"a start below {show_size(end)}"
             yield Problem((*path, "ranges", number, "length"), what, left)
 
 

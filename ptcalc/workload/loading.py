@@ -19,6 +19,7 @@ from ptcalc.workload.schema import MAX_NAME, validate
 from ptcalc.workload.source import MAX_BYTES, Positions, compose, decode
 
 STDIN = "<stdin>"
+FILES = "the path of a workload file, or - for standard input"
 
 
 def load(path: str | os.PathLike[str], *, strict: bool = False) -> Workload:
@@ -34,9 +35,9 @@ def load(path: str | os.PathLike[str], *, strict: bool = False) -> Workload:
         with open(name, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", file=name) from None
+        raise InputError(f"cannot be read: {error.strerror or error}", file=name, accepted=FILES) from None
     except ValueError as error:  # a NUL in the name
-        raise InputError(f"cannot be read: {error}", file=name) from None
+        raise InputError(f"cannot be read: {error}", file=name, accepted=FILES) from None
     return loads(data, name=name, strict=strict)
 
 
@@ -59,7 +60,7 @@ def _standard_input() -> bytes:
     try:
         data: bytes = sys.stdin.buffer.read(MAX_BYTES + 1)
     except (AttributeError, OSError, ValueError) as error:  # closed, or not there at all
-        raise InputError(f"cannot be read: {error}", file=STDIN) from None
+        raise InputError(f"cannot be read: {error}", file=STDIN, accepted=FILES) from None
     return data
 
 
@@ -87,7 +88,6 @@ def _always_private(workload: Workload) -> Workload:
         return replace(mapping, map="private") if mapping.segment in private else mapping
 
     groups = {
-        name: replace(group, mappings=tuple(map(mapped, group.mappings)))
-        for name, group in workload.processes.items()
+        name: replace(group, mappings=tuple(map(mapped, group.mappings))) for name, group in workload.processes.items()
     }
     return replace(workload, processes=groups)

@@ -170,7 +170,5 @@ class Workload:
         self, path: Path, message: str, *, accepted: str | None = None, suggestion: str | None = None
     ) -> InputError:
         """Return an error that names the value at `path` and points at it."""
-        error = InputError(
-            f"{self.positions.dotted(path)}: {message}", accepted=accepted, suggestion=suggestion
-        )
+        error = InputError(f"{self.positions.dotted(path)}: {message}", accepted=accepted, suggestion=suggestion)
         return self.positions.error(path, error)

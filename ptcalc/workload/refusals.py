@@ -62,9 +62,7 @@ def _one(detail: Any, positions: Positions) -> tuple[InputError, str | None]:
 def _unknown(loc: Path, positions: Positions) -> InputError:
     key, keys = str(loc[-1]), keys_at(loc[:-1])
     where = f"{positions.dotted(loc[:-1])}: " if len(loc) > 1 else ""
-    return InputError(
-        f"{where}unknown key {quote(key)}", accepted=", ".join(keys), suggestion=nearest(key, keys)
-    )
+    return InputError(f"{where}unknown key {quote(key)}", accepted=", ".join(keys), suggestion=nearest(key, keys))
 
 
 def _wrong(detail: Any, loc: Path, positions: Positions) -> InputError:

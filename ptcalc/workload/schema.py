@@ -145,9 +145,7 @@ def _form(value: dict[str, object]) -> str:
     if "cluster" in value and pattern != "clustered":
         raise InputError("a cluster without pattern: clustered", accepted="pattern: clustered beside it")
     if "overlap" in value and pattern == "contiguous":
-        raise InputError(
-            "overlap does not go with pattern: contiguous", accepted="overlap beside a random pattern"
-        )
+        raise InputError("overlap does not go with pattern: contiguous", accepted="overlap beside a random pattern")
     return "amount"
 
 

@@ -20,9 +20,7 @@ ADDRESSES = "an address such as 0x60000000 or 1 GiB"
 AMOUNTS = "a share such as 24%, or a size such as 72 GiB"
 
 _SHIFTS = {"": 0, "B": 0} | {
-    letter + tail: shift
-    for letter, shift in (("K", 10), ("M", 20), ("G", 30), ("T", 40))
-    for tail in ("", "B", "IB")
+    letter + tail: shift for letter, shift in (("K", 10), ("M", 20), ("G", 30), ("T", 40)) for tail in ("", "B", "IB")
 }
 _NUMBER = re.compile(r"(\d+)(?:\.(\d+))?\s*([A-Za-z]*)", re.ASCII)
 _HEX = r"0[xX](?:_?[0-9a-fA-F])+"
@@ -159,6 +157,4 @@ def _too_large(shown: str, accepted: str) -> InputError:
 def _no_number(text: str, accepted: str) -> InputError:
     if re.fullmatch(r"[-−–]\s*[0-9.].*", text):
         return InputError(f"{quote(text)} is negative", accepted=accepted)
-    return InputError(
-        f"{quote(text)} is not understood" if text else "an empty text stands here", accepted=accepted
-    )
+    return InputError(f"{quote(text)} is not understood" if text else "an empty text stands here", accepted=accepted)

@@ -154,9 +154,7 @@ def decode(data: bytes, file: str) -> str:
 def compose(text: str, file: str) -> Positions:
     """Return the tree of the one document of a text.  Raises InputError for whatever is not such a text."""
     if len(text) > MAX_BYTES:
-        raise InputError(
-            f"more than {MAX_BYTES >> 20} Mi characters", file=file, accepted="a smaller workload file"
-        )
+        raise InputError(f"more than {MAX_BYTES >> 20} Mi characters", file=file, accepted="a smaller workload file")
     text = text.removeprefix("\ufeff")
     plain = text.replace("\n", "").isprintable()  # most are: that saves to build the expression
     wrong = None if plain else re.search(_NOT_TEXT, text)
@@ -252,9 +250,7 @@ class _Composer:
         """Hang `node` into the innermost open collection; `at` is where it is written."""
         self.total += node.weight
         if self.total > MAX_NODES:
-            raise self._error(
-                at, f"more than {MAX_NODES:,} values, aliases expanded", "a smaller workload file"
-            )
+            raise self._error(at, f"more than {MAX_NODES:,} values, aliases expanded", "a smaller workload file")
         if len(self.open) + node.height >= MAX_DEPTH:
             raise self._error(at, f"nested deeper than {MAX_DEPTH} levels", "fewer levels")
         if not self.open:
@@ -277,9 +273,7 @@ class _Composer:
             raise self._error(at, "a list or mapping stands as a key", "a text")
         if node.value in found:
             first = found[node.value][0]
-            raise self._error(
-                at, f"key {quote(node.value)} stands twice", f"each key once; see line {first.line}"
-            )
+            raise self._error(at, f"key {quote(node.value)} stands twice", f"each key once; see line {first.line}")
         return Node(node.value, at.line, at.column, node.plain)
 
     def _close(self) -> None:
@@ -302,9 +296,7 @@ class _Composer:
         """Add what ``<<`` names: what is written here wins, then the first of a list."""
         for source in merge.value if isinstance(merge.value, list) else [merge]:
             if not isinstance(source.value, dict):
-                raise self._error(
-                    merge, "'<<' merges something that is no mapping", "a mapping or a list of mappings"
-                )
+                raise self._error(merge, "'<<' merges something that is no mapping", "a mapping or a list of mappings")
             for key, pair in source.value.items():
                 into.setdefault(key, pair)
 

@@ -15,9 +15,7 @@ from ptcalc.workload import Mapping, Range, Touch, Workload, loads
 CASES = Path(__file__).parent / "cases"
 SMALL = (CASES / "small.yaml").read_text(encoding="utf-8")
 FULL = (CASES / "full.yaml").read_text(encoding="utf-8")
-REFUSED: list[dict[str, Any]] = yaml.load(
-    (CASES / "refused.yaml").read_text(encoding="utf-8"), Loader=yaml.BaseLoader
-)
+REFUSED: list[dict[str, Any]] = yaml.load((CASES / "refused.yaml").read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
 MIB, GIB = 1 << 20, 1 << 30
 
 
@@ -139,9 +137,7 @@ def test_scalars_are_read_from_their_text() -> None:
 
 
 def test_a_length_may_reach_to_the_end_of_the_last_page() -> None:
-    text = SMALL.replace("size: 1 GiB", "size: 5000").replace(
-        "{segment: sga}", "{segment: sga, length: 8192}"
-    )
+    text = SMALL.replace("size: 1 GiB", "size: 5000").replace("{segment: sga}", "{segment: sga, length: 8192}")
     assert loads(text).processes["server"].mappings[0].length == 8192
     with pytest.raises(InputError, match="reaches 1 B past"):
         loads(text.replace("8192", "8193"))

@@ -26,9 +26,7 @@ YAML_PIECES = st.sampled_from([
 # fmt: on
 
 SCALARS = st.one_of(
-    st.sampled_from(
-        ["all", "none", "24%", "100%", "2 MiB", "4 KiB", "0", "1", "-1", "1.5 GiB", "hugetlb", "private"]
-    ),
+    st.sampled_from(["all", "none", "24%", "100%", "2 MiB", "4 KiB", "0", "1", "-1", "1.5 GiB", "hugetlb", "private"]),
     st.sampled_from(
         ["0x7ffffffff000", "1 GiB", "128 TiB", "4194304", "same", "independent", "r", "x86_64-la57", "sga"]
     ),

@@ -83,11 +83,7 @@ def test_endless_and_binary_files() -> None:
 
 def test_hostile_names_are_kept_and_shown_harmlessly() -> None:
     name = "\x1b[31m[bold]\n\u202e"
-    text = (
-        SMALL.read_text()
-        .replace("  server:", '  "\\e[31m[bold]\\n\\u202e":')
-        .replace("count: 2", "count: -2")
-    )
+    text = SMALL.read_text().replace("  server:", '  "\\e[31m[bold]\\n\\u202e":').replace("count: 2", "count: -2")
     with pytest.raises(InputError) as caught:
         loads(text)
     shown = caught.value.render()
@@ -133,9 +129,7 @@ def test_strict_refuses_to_guess(old: str, key: str) -> None:
 
 
 def test_strict_wants_the_pool_of_huge_pages() -> None:
-    text = STATED.replace("backing: shmem}", "backing: hugetlb}").replace(
-        ", protection: none", ", touch: none"
-    )
+    text = STATED.replace("backing: shmem}", "backing: hugetlb}").replace(", protection: none", ", touch: none")
     with pytest.raises(InputError, match=r"host\.hugepages: is not stated"):
         loads(text, strict=True)
     loads(text.replace("memory:", "hugepages: {2M: 512}, memory:"), strict=True)

@@ -134,9 +134,7 @@ def test_addresses(text: str, address: int) -> None:
     assert parse_address(text) == address
 
 
-@pytest.mark.parametrize(
-    "text", ["0x", "0x_", "0xg", "0x1__0", "1__0", "_1", "1_", "-0x1", "0x1 KiB", "0b1", "0o7"]
-)
+@pytest.mark.parametrize("text", ["0x", "0x_", "0xg", "0x1__0", "1__0", "_1", "1_", "-0x1", "0x1 KiB", "0b1", "0o7"])
 def test_no_addresses(text: str) -> None:
     with pytest.raises(InputError):
         parse_address(text)
@@ -164,9 +162,7 @@ def test_shares(text: str, share: Fraction) -> None:
     assert isinstance(parse_amount(text), Fraction), "a share is never mistaken for bytes"
 
 
-@pytest.mark.parametrize(
-    "text", ["100.01%", "-1%", "%", "nan%", "1e2%", "9" * 5000 + "%", "1_0%", "1.%", "24 % of it"]
-)
+@pytest.mark.parametrize("text", ["100.01%", "-1%", "%", "nan%", "1e2%", "9" * 5000 + "%", "1_0%", "1.%", "24 % of it"])
 def test_no_shares(text: str) -> None:
     with pytest.raises(InputError):
         parse_amount(text)

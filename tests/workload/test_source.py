@@ -107,9 +107,7 @@ def test_deep_nesting(text: str) -> None:
     assert "nested deeper" in refused(text).message
 
 
-@pytest.mark.parametrize(
-    "text", ["{" * 60_000, "? " * 60_000, "[{" * 30_000], ids=["braces", "questions", "both"]
-)
+@pytest.mark.parametrize("text", ["{" * 60_000, "? " * 60_000, "[{" * 30_000], ids=["braces", "questions", "both"])
 def test_deep_nesting_in_keys(text: str) -> None:
     assert "stands as a key" in refused(text).message
 
@@ -131,9 +129,7 @@ def test_exploding_anchors(merge: bool) -> None:
     for number in range(1, 30):
         ten = ", ".join([f"*a{number - 1}"] * 10)
         lines.append(
-            f"a{number}: &a{number} {{<<: [{ten}], k{number}: [{ten}]}}"
-            if merge
-            else f"a{number}: &a{number} [{ten}]"
+            f"a{number}: &a{number} {{<<: [{ten}], k{number}: [{ten}]}}" if merge else f"a{number}: &a{number} [{ten}]"
         )
     assert f"{MAX_NODES:,}" in refused("\n".join(lines)).message
 
@@ -187,9 +183,7 @@ def test_refused(text: str | bytes, says: str) -> None:
     assert says in refused(text).message
 
 
-@pytest.mark.parametrize(
-    "text", ['"\\uD800"', '"\\UFFFFFFFF"', '"\\U00110000"', "%YAML 1." + "9" * 6000 + "\n---\na"]
-)
+@pytest.mark.parametrize("text", ['"\\uD800"', '"\\UFFFFFFFF"', '"\\U00110000"', "%YAML 1." + "9" * 6000 + "\n---\na"])
 def test_numbers_that_parsers_convert_carelessly(text: str) -> None:
     refused(text)
 
