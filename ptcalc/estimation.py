@@ -67,10 +67,16 @@ def evaluate(
     try:
         return policies.evaluate(workload, names, choices)
     except NoSlotLeft as error:
-        message, accepted = "no part of the address space is left for this mapping", "fewer or smaller mappings in a process"
+        message, accepted = (
+            "no part of the address space is left for this mapping",
+            "fewer or smaller mappings in a process",
+        )
         place = error.mapping
     except TooManyRows as error:
-        message, accepted = "the pieces of the mappings are too many", f"at most {MAX_ROWS} pieces in all mappings together"
+        message, accepted = (
+            "the pieces of the mappings are too many",
+            f"at most {MAX_ROWS} pieces in all mappings together",
+        )
         place = error.mapping
     path = [
         ("processes", name, "mappings", index)

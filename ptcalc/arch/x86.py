@@ -38,7 +38,8 @@ GEOMETRIES = (
         base_page=4 * _KIB,
         levels=(*_LOWER, _table("p4d", 256 * _TIB), _table("pgd", 128 * 1024 * _TIB)),
         task_size=(1 << 56) - 4 * _KIB,
-        # Addresses above 2^47 are handed out only where the hint is above it (Documentation/arch/x86/x86_64/5level-paging.rst).
+        # Addresses above 2^47 are handed out only where the hint is above it
+        # (Documentation/arch/x86/x86_64/5level-paging.rst).
         default_window=1 << 47,
         huge_pages={2 * _MIB: "pmd", _GIB: "pud"},
         thp_size=2 * _MIB,

@@ -7,7 +7,7 @@ slots; each stays empty with probability exp(log_empty), which is zero where the
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class Touched:
     group: Ints
     base: Ints
 
-    def take(self, which: NDArray[np.bool_] | Ints) -> Self:
+    def take(self, which: NDArray[np.bool_] | Ints) -> Touched:
         """Return the chosen runs."""
         return _take(self, which)
 
@@ -68,23 +68,23 @@ class Covers:
     stride: Ints
     blocks: Flags
 
-    def take(self, which: NDArray[np.bool_] | Ints) -> Self:
+    def take(self, which: NDArray[np.bool_] | Ints) -> Covers:
         """Return the chosen rows."""
         return _take(self, which)
 
     @classmethod
-    def concatenate(cls, parts: list[Self]) -> Self:
+    def concatenate(cls, parts: list[Covers]) -> Covers:
         """Put the rows of several together."""
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
-    def moved(self, scope: Ints, shift: Ints, span: int) -> Self:
+    def moved(self, scope: Ints, shift: Ints, span: int) -> Covers:
         """Return the rows in another scope whose table 0 is table `shift` of this one."""
-        return type(self)(
+        return Covers(
             self.run, scope, self.lo - shift, self.hi - shift, self.log_empty, self.held,
             np.where(self.stride > 0, self.anchor - shift * span, 0), self.stride, self.blocks,
         )  # fmt: skip
 
-    def clipped(self, lo: Ints, hi: Ints) -> Self:
+    def clipped(self, lo: Ints, hi: Ints) -> Covers:
         """Return the rows as far as they lie within lo <= index < hi (per row)."""
         low, high = np.maximum(self.lo, lo), np.minimum(self.hi, hi)
         keep = low < high
@@ -125,9 +125,7 @@ def _certain(touched: Touched, run: Ints, span: int) -> Covers:
     sparse = strided & (touched.step > span)
     zero = np.zeros(len(run), np.int64)
     anchor, stride = np.where(sparse, touched.lo, 0), np.where(sparse, touched.step, 0)
-    return _rows(
-        run, touched.lo // span, last // span + 1, np.full(len(run), -np.inf), zero, anchor, stride
-    )
+    return _rows(run, touched.lo // span, last // span + 1, np.full(len(run), -np.inf), zero, anchor, stride)
 
 
 def _random(touched: Touched, run: Ints, span: int) -> Covers:

@@ -23,8 +23,11 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class LevelCovers:
-    """The covers of one level.  ``family`` and ``origin`` (shape (scopes,)) say which scopes of different levels
-    lie on one axis, and where (bytes) their table 0 starts on it; ``by_file``: that axis is a file, not addresses."""
+    """The covers of one level.
+
+    ``family`` and ``origin`` (shape (scopes,)) say which scopes of different levels
+    lie on one axis, and where (bytes) their table 0 starts on it; ``by_file``: that axis is a file, not addresses.
+    """
 
     name: str
     span: int
@@ -132,9 +135,7 @@ class Footprint:
         return max(total + variance(shared, self.touched, many), 0.0)
 
     def _uncertain(self, counts: Sequence[int], weights: Sequence[int]) -> list[Uncertain]:
-        return [
-            level.uncertain.weighted(weight) for level, weight in zip(self._levels(counts), weights, strict=True)
-        ]
+        return [level.uncertain.weighted(weight) for level, weight in zip(self._levels(counts), weights, strict=True)]
 
     def _levels(self, counts: Sequence[int]) -> tuple[_Level, ...]:
         active = tuple(count > 0 for count in counts)

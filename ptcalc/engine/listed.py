@@ -27,8 +27,11 @@ MOST = 400
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """T tables: what each is worth, the log of the probability that it stays empty, and which slots of each of D
-    draws it holds, first <= slot < end, shape (T, D)."""
+    """T tables, one by one.
+
+    What each is worth, the log of the probability that it stays empty, and which slots of each of D
+    draws it holds, first <= slot < end, shape (T, D).
+    """
 
     weight: Floats
     empty: Floats

@@ -7,7 +7,7 @@ Two tables A and B are both empty with probability prod_d h_d(|A u B|) over the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -34,8 +34,8 @@ class Uncertain:
     """A rows of alike tables (see `union.Atoms`), with P (atom, run) pairs.
 
     ``start``: first byte of the row's first table on its scope's axis, ``offset``: from there to addresses of the
-    run; ``log``: log of the probability that the pair's run leaves such a table empty, for one process; ``blocks``: what
-    the run touches takes the table away; ``shared``: every process of the run's group makes the draw.
+    run; ``log``: log of the probability that the pair's run leaves such a table empty, for one process; ``blocks``:
+    what the run touches takes the table away; ``shared``: every process of the run's group makes the draw.
     """
 
     span: int
@@ -60,9 +60,7 @@ class Uncertain:
         return cls(span, ints, ints, ints, ints, ints, floats, ints, ints, ints, floats, ints, flags, flags)
 
     @classmethod
-    def of(
-        cls, atoms: Atoms, covers: Covers, keep: Flags, level: LevelCovers, groups: int, touched: Touched
-    ) -> Self:
+    def of(cls, atoms: Atoms, covers: Covers, keep: Flags, level: LevelCovers, groups: int, touched: Touched) -> Self:
         """Return the atoms that `keep` picks; scopes from `groups` on are shared."""
         scope = atoms.scope[keep]
         number = np.cumsum(keep) - 1
@@ -99,10 +97,7 @@ class Uncertain:
 
     def weighted(self, weight: int) -> Self:
         """Return the rows with each table worth `weight`."""
-        return type(self)(
-            self.span, self.scope, self.family, self.start, self.count, self.width, np.full(len(self.scope), float(weight)),
-            self.pair_atom, self.pair_run, self.offset, self.log, self.held, self.blocks, self.shared,
-        )  # fmt: skip
+        return replace(self, weight=np.full(len(self.scope), float(weight)))
 
     def times(self, touched: Touched, counts: Floats) -> Floats:
         """Return how often each pair's draw is made: by every process that shares the table and draws anew."""
@@ -241,9 +236,7 @@ def _draws(runs: Sequence[Ints], touched: Touched) -> tuple[Ints, Ints]:
     return domains, sample
 
 
-def _held(
-    parts: Sequence[Uncertain], touched: Touched, counts: Floats, domains: Ints
-) -> tuple[Ints, Floats]:
+def _held(parts: Sequence[Uncertain], touched: Touched, counts: Floats, domains: Ints) -> tuple[Ints, Floats]:
     """Return the slots of every draw in a table of every row, shape (A, D), and how often each draw is made, (D,)."""
     held = np.zeros((sum(len(part.count) for part in parts), len(domains)), np.int64)
     times = np.ones(len(domains))
@@ -315,7 +308,9 @@ def _straddled(
             disjoint = own[row] + twice
             with np.errstate(invalid="ignore", over="ignore"):
                 gain = np.where(
-                    np.isneginf(apart), np.exp(times[draw] * together), disjoint * np.exp(times[draw] * (together - apart))
+                    np.isneginf(apart),
+                    np.exp(times[draw] * together),
+                    disjoint * np.exp(times[draw] * (together - apart)),
                 )
             total += float((2 * near[some] * part.weight[part.pair_atom[some]] ** 2 * (gain - disjoint)).sum())
         base += len(part.count)

@@ -1,0 +1,1 @@
+"""A workload laid out in address spaces: plans of segments, addresses, rows, VMAs."""

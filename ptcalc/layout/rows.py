@@ -101,8 +101,11 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A workload under one plan: places, rows and runs, and the files (pieces): sizes, and where each lies in its
-    segment as mapped, shape (F,), bytes."""
+    """A workload under one plan: places, rows and runs.
+
+    ``file_size`` and ``file_position`` (shape (F,), bytes): the files (pieces), and where each lies in its segment as
+    mapped.
+    """
 
     geometry: Geometry
     plan: Plan
@@ -278,9 +281,7 @@ def _wish(
     return wish, (start, end, length)
 
 
-def _alignment(
-    mapping: Mapping, segment: SegmentPlan, page: int, length: int, geometry: Geometry
-) -> tuple[int, int]:
+def _alignment(mapping: Mapping, segment: SegmentPlan, page: int, length: int, geometry: Geometry) -> tuple[int, int]:
     """Alignment of a mapping without an address, and what is added to the slot (bytes)."""
     if mapping.alignment is not None:
         # No mapping of huge pages is aligned to less than one.

@@ -19,8 +19,11 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Vmas:
-    """V VMAs: ``start``/``end`` addresses and ``row``, one of their rows (attributes are those of all); ``of_row``,
-    shape (R,), is the VMA of each row."""
+    """V VMAs.
+
+    ``start``/``end`` addresses and ``row``, one of their rows (attributes are those of all); ``of_row``,
+    shape (R,), is the VMA of each row.
+    """
 
     start: Ints
     end: Ints

@@ -28,8 +28,9 @@ class Hugetlb(Today):
         return plan, tuple(changes + self._lowered(context.lay_out(plan)))
 
     def _lowered(self, layout: Layout) -> list[str]:
+        unit = self.page_name
         return [
-            f"lower the address of {place.segment} in {place.group_name} to {place.address:#x}, a multiple of {self.page_name}"
+            f"lower the address of {place.segment} in {place.group_name} to {place.address:#x}, a multiple of {unit}"
             for place in layout.places
             if place.lowered
         ]

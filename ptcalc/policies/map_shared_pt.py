@@ -69,7 +69,9 @@ class MapSharedPt(Policy):
             kept = "soft-dirty tracking" if mapping.softdirty else "userfaultfd"
             return (Reason("per-process-state", f"{kept} keeps state of its own in the tables"),)
         if not _chosen(view, context.counts)[row]:
-            return (Reason("other-class", "another address or protection of this file saves more, and only one is shared"),)
+            return (
+                Reason("other-class", "another address or protection of this file saves more, and only one is shared"),
+            )
         return ()
 
 
@@ -149,6 +151,9 @@ MAP_SHARED_PT = MapSharedPt(
     name="map-shared-pt",
     title="MAP_SHARED_PT, PTE tables in PMD-sized units",
     availability=Availability(
-        "patches", "RFC v2 of 2023-04-26 (a vendor tree has a variant)", "<cover.1682453344.git.khalid.aziz@oracle.com>", AS_OF
+        "patches",
+        "RFC v2 of 2023-04-26 (a vendor tree has a variant)",
+        "<cover.1682453344.git.khalid.aziz@oracle.com>",
+        AS_OF,
     ),
 )

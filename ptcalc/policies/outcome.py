@@ -91,9 +91,7 @@ class Outcome:
         """Return VmPTE of one process of each group."""
         counts = self.counts
         counted = self.context.counters.vmpte
-        weights = [
-            level.counted_bytes if level.name in counted else 0 for level in self.context.geometry.levels[:-1]
-        ]
+        weights = [level.counted_bytes if level.name in counted else 0 for level in self.context.geometry.levels[:-1]]
         private = self.private.tally(counts)
         own = self.footprint.tally(counts)
         out = []
@@ -222,7 +220,7 @@ def _number(tally: Tally, scope: int) -> int | float:
     return tally.private_exact[scope] + expected if expected else tally.private_exact[scope]
 
 
-def _method(tables: float, spanned: int) -> str:
+def _method(tables: int | float, spanned: int) -> str:
     if isinstance(tables, float):
         return f"expectation: a draw reaches {tables:.6g} of {spanned}"
     if tables == spanned:

@@ -1,4 +1,4 @@
-"""What the segments keep in memory: shared copies once, private copies once per process (contract section 4, Memory)."""
+"""What the segments keep in memory: shared copies once, private copies once per process."""
 
 from __future__ import annotations
 

@@ -16,11 +16,12 @@ class Thp(Today):
     def plan(self, context: Context) -> tuple[Plan, tuple[str, ...]]:
         """Switch THP on for every shmem and file segment that is mapped shared."""
         plan, changed = with_thp(context.plan, context.workload)
-        switch = {"shmem": "shmem_enabled=always, or mount option huge=always", "file": "large folios of its filesystem"}
+        switch = {
+            "shmem": "shmem_enabled=always, or mount option huge=always",
+            "file": "large folios of its filesystem",
+        }
         backing = {name: plan.segments[name].parts[-1].backing for name in changed}
-        return plan, tuple(
-            f"switch transparent huge pages on for {name} ({switch[backing[name]]})" for name in changed
-        )
+        return plan, tuple(f"switch transparent huge pages on for {name} ({switch[backing[name]]})" for name in changed)
 
     def reasons(self, place: Place, view: View, row: int, context: Context) -> tuple[Reason, ...]:
         """Say why a mapping keeps PTE tables all the same."""

@@ -23,8 +23,11 @@ SHMEM, FILE, HUGETLB, PRIVATE = range(len(BACKINGS))
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """Which whole tables inside each VMA may be one (shape (V,)): equal ``keys`` and equal phase of the address
-    against the file, which is what makes the entries of two mappings equal."""
+    """Which whole tables inside each VMA may be one (shape (V,)).
+
+    Equal ``keys`` and equal phase of the address
+    against the file, which is what makes the entries of two mappings equal.
+    """
 
     may: Flags
     keys: tuple[Ints, ...]
@@ -35,8 +38,11 @@ SharingRule = Callable[["View", str], Sharing | None]
 
 @dataclass(frozen=True)
 class View:
-    """Rows, VMAs and touched runs; ``home`` (shape (R,)) is the scope in which a row's unshared tables live:
-    its group, or a scope of its own from ``groups`` on (tables that all who map them share, as in a host mm)."""
+    """Rows, VMAs and touched runs.
+
+    ``home`` (shape (R,)) is the scope in which a row's unshared tables live:
+    its group, or a scope of its own from ``groups`` on (tables that all who map them share, as in a host mm).
+    """
 
     geometry: Geometry
     groups: int
@@ -241,8 +247,11 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Thp:
-    """``huge``, shape (T,): runs whose whole chunks are huge because they are touched; ``may_block``, shape (R,):
-    rows whose chunks are huge if somebody else makes them so; ``advising``, shape (T,): runs that do."""
+    """Which chunks are transparent huge pages.
+
+    ``huge``, shape (T,): runs whose whole chunks are huge because they are touched; ``may_block``, shape (R,):
+    rows whose chunks are huge if somebody else makes them so; ``advising``, shape (T,): runs that do.
+    """
 
     huge: Flags
     may_block: Flags

@@ -30,7 +30,11 @@ class Run:
 
 RUNS = st.lists(
     st.builds(
-        Run, st.integers(0, 2), st.integers(0, 4000), st.integers(1, 3000), st.sampled_from([0, 1, 40, 64, 96, 128, 200, 320])
+        Run,
+        st.integers(0, 2),
+        st.integers(0, 4000),
+        st.integers(1, 3000),
+        st.sampled_from([0, 1, 40, 64, 96, 128, 200, 320]),
     ),
     min_size=1,
     max_size=8,
@@ -57,7 +61,9 @@ def footprint(runs: list[Run], *, shared: bool) -> Footprint:
     found = covers(touched, SPAN)
     scope = np.full(len(found.run), 3) if shared else touched.group[found.run]
     moved = found.moved(scope, np.zeros(len(found.run), np.int64), SPAN)
-    return Footprint([LevelCovers("pte", SPAN, moved, np.arange(4), np.zeros(4, np.int64), np.zeros(4, bool))], touched, 3)
+    return Footprint(
+        [LevelCovers("pte", SPAN, moved, np.arange(4), np.zeros(4, np.int64), np.zeros(4, bool))], touched, 3
+    )
 
 
 @settings(max_examples=400)
@@ -68,7 +74,7 @@ def test_private_tables_are_the_union_of_a_groups_runs(runs: list[Run]) -> None:
     [tally] = footprint(runs, shared=False).tally((1, 1, 1))
 
     assert expected == list(tally.private_exact)
-    assert (0.0, 0.0, 0.0) == tally.private_expected
+    assert tally.private_expected == (0.0, 0.0, 0.0)
 
 
 @settings(max_examples=400)
