@@ -28,9 +28,7 @@ Ints = NDArray[np.int64]
 def _workload() -> ptcalc.Workload:
     """The segments and groups of the million rows; each segment is mapped shared, as the what-ifs want it."""
     segments = "".join(f"  s{n}: {{size: 64 GiB, backing: shmem}}\n" for n in range(FILES))
-    groups = "".join(
-        f"  g{n}: {{count: 100, mappings: [{{segment: s{n % FILES}}}]}}\n" for n in range(GROUPS)
-    )
+    groups = "".join(f"  g{n}: {{count: 100, mappings: [{{segment: s{n % FILES}}}]}}\n" for n in range(GROUPS))
     head = "version: 1\nname: a million rows\nhost: {memory: 64 TiB}\n"
     return ptcalc.loads(f"{head}segments:\n{segments}processes:\n{groups}")
 
@@ -155,6 +153,4 @@ def large_and_small() -> Ratio:
         for _ in range(10):
             ptcalc.estimate(workload)
 
-    return measure(
-        "1 TiB x 100,000 / 4 KiB x 1", lambda: many(large), lambda: many(small), limit=1.2, rounds=15
-    )
+    return measure("1 TiB x 100,000 / 4 KiB x 1", lambda: many(large), lambda: many(small), limit=1.2, rounds=15)

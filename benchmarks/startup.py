@@ -16,6 +16,4 @@ def estimate() -> Ratio:
 
 def help_text() -> Ratio:
     """The help text against click alone."""
-    return measure(
-        "--help / import click", process(SCRIPT, "--help"), process("import click"), limit=1.5, rounds=25
-    )
+    return measure("--help / import click", process(SCRIPT, "--help"), process("import click"), limit=1.5, rounds=25)

@@ -41,9 +41,7 @@ def sizes(draw: st.DrawFn, page: int = PAGE, most: int = 3 * GIB) -> int:
 
 
 @st.composite
-def segments(
-    draw: st.DrawFn, backings: tuple[str, ...] = ("shmem", "file", "hugetlb", "private")
-) -> Document:
+def segments(draw: st.DrawFn, backings: tuple[str, ...] = ("shmem", "file", "hugetlb", "private")) -> Document:
     """One segment."""
     backing = draw(st.sampled_from(backings))
     segment: Document = {"backing": backing}
@@ -125,9 +123,7 @@ def _attributes(draw: st.DrawFn, segment: Document) -> Document:
     found: Document = {}
     protections = ["rw", "rw", "rw", "r", "r", "rx", "rwx"]
     if draw(st.integers(0, 2)) == 0:
-        found["protection"] = draw(
-            st.sampled_from(protections + ["none"] * (segment["backing"] != "hugetlb"))
-        )
+        found["protection"] = draw(st.sampled_from(protections + ["none"] * (segment["backing"] != "hugetlb")))
     if draw(st.integers(0, 4)) == 0:
         found["map"] = "private"
         if draw(st.booleans()):
@@ -291,9 +287,7 @@ def tiny_random_workloads(draw: st.DrawFn) -> Document:
     listed.
     """
     border = draw(st.sampled_from([2 * MIB, GIB, SLOT]))
-    inside = (
-        draw(st.sampled_from([2 * MIB, 2 * MIB, GIB])) - 2 * PAGE
-    )  # offset: near a border of the region's tables
+    inside = draw(st.sampled_from([2 * MIB, 2 * MIB, GIB])) - 2 * PAGE  # offset: near a border of the region's tables
     pages = draw(st.integers(3, 5))
     backing = draw(st.sampled_from(["shmem", "file", "private"]))
     segment = {"size": inside + 16 * PAGE, "backing": backing}

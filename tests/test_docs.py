@@ -25,11 +25,7 @@ OUTPUT = re.compile(r"<!-- output: (?P<command>.+) -->\n```text\n(?P<text>.*?)``
 def blocks(language: str) -> list[tuple[str, str]]:
     """All fenced blocks of a language, as (document, text)."""
     pattern = re.compile(rf"^```{language}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-    return [
-        (path.name, found[1])
-        for path in DOCUMENTS
-        for found in pattern.finditer(path.read_text(encoding="utf-8"))
-    ]
+    return [(path.name, found[1]) for path in DOCUMENTS for found in pattern.finditer(path.read_text(encoding="utf-8"))]
 
 
 def commands() -> list[str]:

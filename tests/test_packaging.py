@@ -64,9 +64,7 @@ def imported(path: Path) -> set[str]:
 
 def test_dependencies_are_those_imported() -> None:
     """What the package imports is declared, and what is declared is imported."""
-    declared = {
-        re.split(r"[^\w-]", requirement)[0].lower() for requirement in PROJECT["project"]["dependencies"]
-    }
+    declared = {re.split(r"[^\w-]", requirement)[0].lower() for requirement in PROJECT["project"]["dependencies"]}
     used = set().union(*(imported(path) for path in (ROOT / "ptcalc").rglob("*.py")))
     foreign = used - set(sys.stdlib_module_names) - {"ptcalc"}
 

@@ -59,9 +59,7 @@ def one_mind(document: Document) -> Document:
 def test_more_processes_never_cost_less(document: Document, data: st.DataObject) -> None:
     # Of a group that is there already: a group of its own may bring advice, see `one_mind`.
     more = copy.deepcopy(document)
-    more["processes"][data.draw(st.sampled_from(sorted(more["processes"])))]["count"] += data.draw(
-        st.integers(1, 5)
-    )
+    more["processes"][data.draw(st.sampled_from(sorted(more["processes"])))]["count"] += data.draw(st.integers(1, 5))
     never_less(figures(document), figures(more), (document, more))
 
 
@@ -108,9 +106,7 @@ def test_more_random_pages_never_cost_less(document: Document, data: st.DataObje
 
 @thorough()
 @given(make.workloads(backings=("shmem", "file", "private")), st.integers(1, 1000), st.data())
-def test_a_larger_segment_never_costs_less_when_private(
-    document: Document, pages: int, data: st.DataObject
-) -> None:
+def test_a_larger_segment_never_costs_less_when_private(document: Document, pages: int, data: st.DataObject) -> None:
     """With base pages, and touches that are not random.
 
     Random pages of a fixed amount can need fewer tables in a larger mapping: two of two pages on either side

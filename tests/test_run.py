@@ -48,9 +48,7 @@ def installed(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list
 
 def shell(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the runner itself."""
-    return subprocess.run(
-        [ROOT / "run", *arguments], capture_output=True, text=True, env={**os.environ, **environment}
-    )
+    return subprocess.run([ROOT / "run", *arguments], capture_output=True, text=True, env={**os.environ, **environment})
 
 
 def test_without_arguments_it_lists_its_verbs() -> None:
@@ -58,9 +56,7 @@ def test_without_arguments_it_lists_its_verbs() -> None:
     result = shell()
 
     assert result.returncode == 0
-    assert all(
-        f"\n  {verb} " in result.stdout for verb in ("ptcalc", "test", "lint", "types", "golden", "bench")
-    )
+    assert all(f"\n  {verb} " in result.stdout for verb in ("ptcalc", "test", "lint", "types", "golden", "bench"))
 
 
 def test_an_unknown_verb_is_wrong_usage() -> None:

@@ -56,9 +56,7 @@ def _of_group(estimate: Estimate, group: str) -> Estimate:
     known = dict.fromkeys(process.name for result in estimate.policies for process in result.processes)
     if group not in known:
         names = ", ".join(printable(name) for name in known)
-        raise click.BadParameter(
-            f"no group is called '{printable(group)}'; there are {names}", param_hint="--group"
-        )
+        raise click.BadParameter(f"no group is called '{printable(group)}'; there are {names}", param_hint="--group")
     return replace(
         estimate,
         policies=tuple(

@@ -62,9 +62,7 @@ def _version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples("ptcalc estimate examples/oracle-sga-1500.yaml"),
 )
-@click.option(
-    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version."
-)
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
 def cli() -> None:
     """Say what page tables cost, who owns them, and whether the machine still fits."""
 

@@ -24,9 +24,7 @@ def _debug(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
 
 def examples(*commands: str) -> str:
     """Return an epilog that shows `commands`, each on a line of its own that click does not wrap."""
-    return "\n".join(
-        ("\b", "Example:" if len(commands) == 1 else "Examples:", *(f"  {each}" for each in commands))
-    )
+    return "\n".join(("\b", "Example:" if len(commands) == 1 else "Examples:", *(f"  {each}" for each in commands)))
 
 
 def workload_options(command: Command) -> Command:
@@ -57,9 +55,7 @@ def workload_options(command: Command) -> Command:
                 help="Settle an open choice of a policy; may be repeated.",
             ),
             click.option("--strict", is_flag=True, help="Refuse to guess a default that matters."),
-            click.option(
-                "--config", metavar="FILE", help="Thresholds and constants, see configs/default.yaml."
-            ),
+            click.option("--config", metavar="FILE", help="Thresholds and constants, see configs/default.yaml."),
             click.option(
                 "--debug",
                 is_flag=True,

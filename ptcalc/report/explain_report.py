@@ -33,9 +33,7 @@ def _policy(page: Page, result: PolicyResult) -> None:
     availability = result.availability
     page.blank()
     page.say((result.policy, "bold"), f": {result.title}")
-    since = (
-        f"{' since' if availability.deployable else ':'} {availability.since}" if availability.since else ""
-    )
+    since = f"{' since' if availability.deployable else ':'} {availability.since}" if availability.since else ""
     page.say(
         f"{availability.state}{since} (as of {availability.as_of}; {availability.source})",
         label="who has it: ",
@@ -185,18 +183,14 @@ def _limits(page: Page, result: PolicyResult) -> None:
     risk = result.risk
     page.blank()
     deployable = result.availability.deployable
-    level: Cell = (
-        (RISK_TEXT[risk.level], RISK_STYLE[risk.level]) if deployable else f"would be {RISK_TEXT[risk.level]}"
-    )
+    level: Cell = (RISK_TEXT[risk.level], RISK_STYLE[risk.level]) if deployable else f"would be {RISK_TEXT[risk.level]}"
     page.say(level, label="risk: ", indent=2)
     for label, most, bound in (
         ("safe up to: ", risk.safe_processes, risk.safe_limited_by),
         ("OOM after: ", risk.max_processes, risk.limited_by),
     ):
         by = LIMITS.get(bound, f"limited by {bound}" if bound else "")
-        page.say(
-            f"{fmt.plural(most, 'process', 'processes')}{f' ({by})' if by else ''}", label=label, indent=2
-        )
+        page.say(f"{fmt.plural(most, 'process', 'processes')}{f' ({by})' if by else ''}", label=label, indent=2)
 
 
 def _bytes(value: int, *, exact: bool = True) -> str:

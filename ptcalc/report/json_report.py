@@ -66,9 +66,7 @@ def _report(estimate: Estimate, schema: str, *, arithmetic: bool) -> Json:
         },
         "policies": [_policy(result, arithmetic=arithmetic) for result in estimate.policies],
         "findings": [_finding(finding) for finding in estimate.findings],
-        "assumptions": [
-            {"key": each.key, "value": each.value, "why": each.why} for each in estimate.assumptions
-        ],
+        "assumptions": [{"key": each.key, "value": each.value, "why": each.why} for each in estimate.assumptions],
     }
 
 
@@ -96,9 +94,7 @@ def _policy(result: PolicyResult, *, arithmetic: bool) -> Json:
         "title": result.title,
         "one_more": [{"name": name, "bytes": size} for name, size in result.one_more],
         "mappings": [_mapping(mapping, arithmetic=arithmetic) for mapping in result.mappings],
-        "choices": [
-            {"name": name, "value": value, "meaning": meaning} for name, value, meaning in result.choices
-        ],
+        "choices": [{"name": name, "value": value, "meaning": meaning} for name, value, meaning in result.choices],
         "bounds": [_bound(bound) for bound in result.bounds],
     }
 

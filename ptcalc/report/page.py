@@ -191,8 +191,7 @@ def _coloured(line: Line) -> str:
     from rich.style import Style
 
     return "".join(
-        Style.parse(style).render(text, color_system=ColorSystem.STANDARD) if style else text
-        for text, style in line
+        Style.parse(style).render(text, color_system=ColorSystem.STANDARD) if style else text for text, style in line
     )
 
 

@@ -32,9 +32,7 @@ def render(estimate: Estimate, screen: Screen) -> str:
 
 
 def _title(page: Page, estimate: Estimate) -> None:
-    machine = " ".join(
-        part for part in (estimate.arch, f"kernel {estimate.kernel}" if estimate.kernel else "") if part
-    )
+    machine = " ".join(part for part in (estimate.arch, f"kernel {estimate.kernel}" if estimate.kernel else "") if part)
     page.say((estimate.name, "bold"))
     page.say((", ".join(part for part in (estimate.file, machine) if part), "dim"))
     page.blank()
@@ -72,9 +70,7 @@ def _headline(result: PolicyResult, processes: int) -> str:
                 first = fmt.ordinal(risk.max_processes + 1)
                 return f"NO. {place} runs out of memory at {about}the {first} of {crowd} ({safe})."
             if risk.max_processes:
-                return (
-                    f"NO. {place} has the memory, but cannot run this workload as written: see the findings."
-                )
+                return f"NO. {place} has the memory, but cannot run this workload as written: see the findings."
             return f"NO. {place} cannot carry this workload, with however few processes."
 
 
@@ -132,18 +128,13 @@ def _advice(page: Page, verdict: Verdict) -> None:
     subject, best = verdict.subject, verdict.best
     page.blank()
     if best is None:
-        page.say(
-            "nothing in this report can be deployed: no mainline kernel has it.", label=("DO   ", "bold")
-        )
+        page.say("nothing in this report can be deployed: no mainline kernel has it.", label=("DO   ", "bold"))
         return
     outcome = (
-        f"{fmt.size(best.memory.headroom_bytes)} left"
-        if best.memory.headroom_bytes >= 0
-        else "still too little memory"
+        f"{fmt.size(best.memory.headroom_bytes)} left" if best.memory.headroom_bytes >= 0 else "still too little memory"
     )
     reach = (
-        f"{outcome} ({RISK_TEXT[best.risk.level]}),"
-        f" OOM after {limit(best.risk.max_processes, best.risk.limited_by)}"
+        f"{outcome} ({RISK_TEXT[best.risk.level]}), OOM after {limit(best.risk.max_processes, best.risk.limited_by)}"
     )
     if subject.risk.level == "ok":
         more = best.memory.headroom_bytes - subject.memory.headroom_bytes
@@ -242,9 +233,7 @@ def _legend(page: Page, estimate: Estimate, shown: frozenset[str]) -> None:
     if any(len(result.processes) > 1 for result in estimate.policies):
         page.say(f"{VMPTE}: of one process of the group where it is largest.")
     if any(not process.vmpte_defined for result in estimate.policies for process in result.processes):
-        page.say(
-            f"{VMPTE} with *: no kernel defines it for these shared tables; assumed: as if they were private."
-        )
+        page.say(f"{VMPTE} with *: no kernel defines it for these shared tables; assumed: as if they were private.")
 
 
 def _policy_table(page: Page, results: list[PolicyResult]) -> frozenset[str]:
@@ -338,10 +327,7 @@ def _how_sure(page: Page, estimate: Estimate, subject: PolicyResult) -> None:
     else:
         spread = f" ± {fmt.size(tables.sd_bytes)}" if tables.sd_bytes else " ± less than a byte"
         expected = fmt.size(tables.used_bytes, exact=False)
-        text = (
-            f"an expectation over random touches: page tables {expected}{spread}"
-            f" (one standard deviation){assumed}."
-        )
+        text = f"an expectation over random touches: page tables {expected}{spread} (one standard deviation){assumed}."
     page.say(text, label=("HOW SURE  ", "bold"))
 
 

@@ -45,9 +45,7 @@ def subject_of(estimate: Estimate) -> PolicyResult:
     by_name = {result.policy: result for result in estimate.policies}
     if "today" in by_name:
         return by_name["today"]
-    return next(
-        (result for result in estimate.policies if result.availability.deployable), estimate.policies[0]
-    )
+    return next((result for result in estimate.policies if result.availability.deployable), estimate.policies[0])
 
 
 def is_exact(result: PolicyResult) -> bool:

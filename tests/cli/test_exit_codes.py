@@ -37,9 +37,7 @@ def test_risk_is_no_failure_unless_asked(crowded: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("threshold", ["warning", "critical", "oom"])
-def test_check_fails_after_its_report(
-    crowded: Path, threshold: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_fails_after_its_report(crowded: Path, threshold: str, capsys: pytest.CaptureFixture[str]) -> None:
     """--fail-on prints the whole report first, then says what failed."""
     assert main(["estimate", str(crowded), "--format", "json", "--fail-on", threshold]) == 1
 
@@ -92,9 +90,7 @@ def test_check_judges_the_chosen_policies(workload: Path, capsys: pytest.Capture
         ([], "Usage"),
     ],
 )
-def test_wrong_usage(
-    workload: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_usage(workload: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Wrong usage is 2, names what would be accepted, and leaves standard output empty."""
     assert main([argument.replace("{}", str(workload)) for argument in arguments]) == 2
 
@@ -115,9 +111,7 @@ def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "bad.yaml:2:" in err
 
 
-def test_usage_message_shows_hostile_arguments_harmlessly(
-    workload: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_usage_message_shows_hostile_arguments_harmlessly(workload: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What was typed comes back without its escape sequences."""
     assert main(["estimate", str(workload), "--policy", "\x1b[31mred\u202e"]) == 2
 

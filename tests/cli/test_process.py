@@ -20,9 +20,7 @@ Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 HEAVY = {"numpy", "pydantic", "rich", "yaml", "importlib.metadata"}
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["estimate", "--help"], ["explain", "--help"]]
-)
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["estimate", "--help"], ["explain", "--help"]])
 def test_help_imports_click_alone(arguments: list[str]) -> None:
     """Help and version answer before anything heavy is loaded."""
     script = (
@@ -120,9 +118,7 @@ def test_check_survives_a_reader_that_goes_away(crowded: Path, run: Run) -> None
 
 
 @pytest.mark.parametrize("closed", [(1,), (2,), (1, 2), (0, 1, 2)])
-@pytest.mark.parametrize(
-    "arguments", [["estimate", "{}"], ["estimate", "{}", "--format", "json"], ["--help"]]
-)
+@pytest.mark.parametrize("arguments", [["estimate", "{}"], ["estimate", "{}", "--format", "json"], ["--help"]])
 def test_closed_streams(workload: Path, run: Run, closed: tuple[int, ...], arguments: list[str]) -> None:
     """Closed streams change nothing about the answer, and nothing is said."""
 

@@ -25,9 +25,7 @@ def one(
 
 def groups(name: str, segment: Segment, *members: tuple[int, Mapping]) -> Layout:
     """A layout of one segment `s` and several groups of one mapping each."""
-    return Layout(
-        name, {"s": segment}, {f"g{place}": Group((m,), count) for place, (count, m) in enumerate(members)}
-    )
+    return Layout(name, {"s": segment}, {f"g{place}": Group((m,), count) for place, (count, m) in enumerate(members)})
 
 
 def base_pages() -> Iterator[Layout]:
@@ -44,9 +42,7 @@ def base_pages() -> Iterator[Layout]:
         Mapping("s", BASE + GIB - 8 * MIB, 16 * MIB),
         count=16,
     )
-    yield one(
-        "shm-offset", Segment("shm", 64 * MIB), Mapping("s", BASE, 33 * MIB, offset=5 * MIB + PAGE), count=2
-    )
+    yield one("shm-offset", Segment("shm", 64 * MIB), Mapping("s", BASE, 33 * MIB, offset=5 * MIB + PAGE), count=2)
     yield one("shm-4K", Segment("shm", PAGE), Mapping("s", BASE + 7 * PAGE, PAGE), count=3)
     yield one(
         "anonymous-inherited",
@@ -61,9 +57,7 @@ def base_pages() -> Iterator[Layout]:
         count=3,
     )
     sparse = {"every": 2 * MIB}
-    yield one(
-        "memfd-8G-every-2M", Segment("memfd", 8 * GIB), Mapping("s", BASE, 8 * GIB, touch=sparse), count=2
-    )
+    yield one("memfd-8G-every-2M", Segment("memfd", 8 * GIB), Mapping("s", BASE, 8 * GIB, touch=sparse), count=2)
     yield one(
         "memfd-300G-every-2M",
         Segment("memfd", 300 * GIB),
@@ -99,9 +93,7 @@ def base_pages() -> Iterator[Layout]:
     none = Mapping("s", BASE, 32 * MIB, protection="none")
     yield one("memfd-none-untouched", Segment("memfd", 32 * MIB), none)
     yield one("memfd-none-touched-before", Segment("memfd", 32 * MIB), replace(none, touch="all"), count=2)
-    yield one(
-        "memfd-none-touched-in-part", Segment("memfd", 32 * MIB), replace(none, touch={"every": 8 * MIB})
-    )
+    yield one("memfd-none-touched-in-part", Segment("memfd", 32 * MIB), replace(none, touch={"every": 8 * MIB}))
     for protection in ("r", "rx", "rwx"):
         mapping = Mapping("s", BASE + MIB, 16 * MIB, protection=protection)
         yield one(f"memfd-{protection}", Segment("memfd", 16 * MIB, fill=True), mapping, count=2)
@@ -132,9 +124,7 @@ def neighbours() -> Iterator[Layout]:
         yield one(f"neighbours-{gap // KIB}K-apart", four, a, b)
     row = tuple(Mapping("s", BASE + GIB - 40 * PAGE + i * 3 * PAGE, PAGE, offset=i * PAGE) for i in range(30))
     yield one("thirty-small-ones", four, *row, count=2)
-    backwards = tuple(
-        Mapping("s", BASE + (7 - i) * 512 * KIB, 512 * KIB, offset=i * 512 * KIB) for i in range(8)
-    )
+    backwards = tuple(Mapping("s", BASE + (7 - i) * 512 * KIB, 512 * KIB, offset=i * 512 * KIB) for i in range(8))
     yield one("pieces-backwards", four, *backwards)
     mixed = (
         Mapping("s", BASE, MIB),
@@ -153,9 +143,7 @@ def neighbours() -> Iterator[Layout]:
         },
         {
             "p": Group(
-                tuple(
-                    Mapping(name, BASE + GIB + i * 3 * MIB + MIB, 3 * MIB) for i, name in enumerate("abcd")
-                ),
+                tuple(Mapping(name, BASE + GIB + i * 3 * MIB + MIB, 3 * MIB) for i, name in enumerate("abcd")),
                 2,
             ),
             "q": Group((Mapping("c", BASE + MIB, 4 * MIB), Mapping("a", BASE + 5 * MIB, PAGE))),
@@ -250,17 +238,11 @@ def hugetlb() -> Iterator[Layout]:
     for mode in ("missing", "wp", "minor"):
         yield groups(f"hugetlb-userfault-{mode}", four, (2, whole), (2, replace(whole, userfaultfd=mode)))
     yield groups("hugetlb-read-only-attachers", four, (3, whole), (2, replace(whole, protection="r")))
-    yield groups(
-        "hugetlb-three-protections", four, *((2, replace(whole, protection=p)) for p in ("rw", "rx", "rwx"))
-    )
+    yield groups("hugetlb-three-protections", four, *((2, replace(whole, protection=p)) for p in ("rw", "rx", "rwx")))
     yield groups("hugetlb-readers-of-rw", four, (1, whole), (2, replace(whole, access="read")))
-    yield groups(
-        "hugetlb-none-untouched", four, (2, whole), (1, replace(whole, protection="none", touch=None))
-    )
+    yield groups("hugetlb-none-untouched", four, (2, whole), (1, replace(whole, protection="none", touch=None)))
     for access in ("read", "write"):
-        yield groups(
-            f"hugetlb-private-{access}", four, (2, replace(whole, map="private", access=access)), (2, whole)
-        )
+        yield groups(f"hugetlb-private-{access}", four, (2, replace(whole, map="private", access=access)), (2, whole))
     edge: Touch = {"every": 512 * MIB}
     yield one("hugetlb-ragged-ends", four, Mapping("s", BASE + 512 * MIB, 3 * GIB, touch=edge), count=4)
     yield one("hugetlb-2.5G", four, Mapping("s", BASE, 5 * GIB // 2, touch=edge), count=3)
@@ -280,13 +262,9 @@ def hugetlb() -> Iterator[Layout]:
         (1, replace(whole, length=2 * GIB)),
     )
     yield one("hugetlb-twice-in-one", four, whole, replace(whole, address=BASE + SLOT), count=2)
-    yield one(
-        "hugetlb-twice-not-congruent", four, whole, replace(whole, address=BASE + SLOT + 2 * MIB), count=2
-    )
+    yield one("hugetlb-twice-not-congruent", four, whole, replace(whole, address=BASE + SLOT + 2 * MIB), count=2)
     half = replace(whole, length=512 * MIB)
-    yield one(
-        "hugetlb-halves", four, half, replace(half, address=BASE + 512 * MIB, offset=512 * MIB), count=2
-    )
+    yield one("hugetlb-halves", four, half, replace(half, address=BASE + 512 * MIB, offset=512 * MIB), count=2)
     gib = replace(whole, length=GIB)
     yield one("hugetlb-quarters", four, gib, replace(gib, address=BASE + GIB, offset=GIB), count=3)
     yield groups(
@@ -299,11 +277,7 @@ def hugetlb() -> Iterator[Layout]:
     yield Layout(
         "hugetlb-and-memfd-in-one-gib",
         {"s": four, "m": Segment("memfd", 64 * MIB, fill=True)},
-        {
-            "p": Group(
-                (replace(whole, length=GIB + 512 * MIB), Mapping("m", BASE + GIB + 512 * MIB, 64 * MIB)), 3
-            )
-        },
+        {"p": Group((replace(whole, length=GIB + 512 * MIB), Mapping("m", BASE + GIB + 512 * MIB, 64 * MIB)), 3)},
     )
     yield one("hugetlb-dense", four, Mapping("s", BASE + GIB - 32 * MIB, 64 * MIB), count=2)
 
@@ -438,9 +412,7 @@ def generated_thp(seed: int = SEED, number: int = 20) -> Iterator[Layout]:
         rng = random.Random(seed * 3000 + index)
         size = rng.choice((8 * MIB, 12 * MIB, rng.randint(600, 4000) * PAGE))
         huge = rng.choice(("always", "always", "within_size"))
-        advice = (
-            ("none", "none", "nohugepage") if huge == "within_size" else ("none", "hugepage", "nohugepage")
-        )
+        advice = ("none", "none", "nohugepage") if huge == "within_size" else ("none", "hugepage", "nohugepage")
         members = {}
         for name in ("x", "y")[: rng.randint(1, 2)]:
             cuts = {rng.choice((2 * MIB, MIB, PAGE)) * rng.randrange(1, 8) for _ in range(rng.randint(0, 3))}
@@ -461,9 +433,7 @@ def generated_thp(seed: int = SEED, number: int = 20) -> Iterator[Layout]:
                 )
                 for start, stop in pairwise(bounds)
             ]
-            members[name] = Group(
-                tuple(m for m in row if rng.random() < 0.9) or (row[0],), rng.choice((1, 2))
-            )
+            members[name] = Group(tuple(m for m in row if rng.random() < 0.9) or (row[0],), rng.choice((1, 2)))
         yield Layout(f"generated-thp-{index}", {"s": Segment("tmpfs", size, huge=huge, fill=True)}, members)
 
 
@@ -473,9 +443,7 @@ def counted() -> Iterator[Layout]:
     Base-page segments are in memory beforehand: a cgroup's counter would show their page-cache nodes too.
     """
     yield from (layout for layout in [*hugetlb(), *generated_hugetlb()] if len(layout.processes()) > 1)
-    yield one(
-        "counted-memfd", Segment("memfd", 16 * MIB, fill=True), Mapping("s", BASE + MIB, 16 * MIB), count=8
-    )
+    yield one("counted-memfd", Segment("memfd", 16 * MIB, fill=True), Mapping("s", BASE + MIB, 16 * MIB), count=8)
     yield one(
         "counted-thp",
         Segment("tmpfs", 64 * MIB, huge="always", fill=True),

@@ -82,9 +82,7 @@ def require(layout: Layout) -> None:
     """Skip if this machine's settings or memory cannot give what the layout describes."""
     available = meminfo("MemAvailable")
     if available < layout.memory + GIB:
-        pytest.skip(
-            f"needs {layout.memory // MIB} MiB and 1 GiB in reserve; {available // MIB} MiB are available"
-        )
+        pytest.skip(f"needs {layout.memory // MIB} MiB and 1 GiB in reserve; {available // MIB} MiB are available")
     switch = chosen(THP / "shmem_enabled")
     if (layout.needs("memfd") or layout.needs("anonymous")) and switch in ("always", "within_size", "force"):
         pytest.skip(f"shmem_enabled is {switch}: memfd gets huge pages")
@@ -117,9 +115,7 @@ def huge_pages() -> Iterator[None]:
                 POOL.write_text(str(before + HUGE_PAGES))
                 free = int(POOL.with_name("free_hugepages").read_text())
             if free < HUGE_PAGES:
-                pytest.skip(
-                    f"only {free} of {HUGE_PAGES} huge pages of 2 MiB to be had: memory is fragmented"
-                )
+                pytest.skip(f"only {free} of {HUGE_PAGES} huge pages of 2 MiB to be had: memory is fragmented")
             yield
         finally:
             if int(POOL.read_text()) != before:

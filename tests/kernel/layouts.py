@@ -75,9 +75,7 @@ class Mapping:
         return found
 
 
-def touched(
-    form: Any, offset: int, length: int, leaf: int, rng: random.Random
-) -> Iterator[tuple[int, int, int]]:
+def touched(form: Any, offset: int, length: int, leaf: int, rng: random.Random) -> Iterator[tuple[int, int, int]]:
     """Yield range(start, stop, step) of offsets into the mapping for one touch form of the contract."""
     if form == "none":
         return

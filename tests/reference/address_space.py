@@ -77,9 +77,7 @@ def down(value: int, unit: int) -> int:
 
 
 def _mapped_shared(workload: Any, name: str) -> bool:
-    return any(
-        m.segment == name and m.map == "shared" for g in workload.processes.values() for m in g.mappings
-    )
+    return any(m.segment == name and m.map == "shared" for g in workload.processes.values() for m in g.mappings)
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,7 @@ PATCHES = Availability("patches", "", "linux-mm, v3 of 2025-08-19", "2026-11")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--update-golden", action="store_true", help="write the golden files of the reports anew"
-    )
+    parser.addoption("--update-golden", action="store_true", help="write the golden files of the reports anew")
 
 
 @pytest.fixture
@@ -146,9 +144,7 @@ def policy(
                     300 * GIB,
                 ),
                 LedgerItem("page tables", tables, "page_tables", f"{tables // 4096:,} x 4,096", "counted"),
-                LedgerItem(
-                    "private", other - 300 * GIB, "private", "1500 x ...", "stated", other - 300 * GIB
-                ),
+                LedgerItem("private", other - 300 * GIB, "private", "1500 x ...", "stated", other - 300 * GIB),
             ),
             capacity_terms=(
                 LedgerItem("installed", capacity + 10 * GIB, "installed", "host.memory", "stated"),
@@ -231,9 +227,7 @@ def oracle_sga() -> Estimate:
             vmpte=1_310_720,
             applies=("sga: backing hugetlb, page_size 1 GiB",),
         ),
-        policy(
-            "thp", tables=1_825_361_100, vmpte=2 * MIB, safe=10_429, most=14_174, applies=("sga: thp always",)
-        ),
+        policy("thp", tables=1_825_361_100, vmpte=2 * MIB, safe=10_429, most=14_174, applies=("sga: thp always",)),
         replace(
             shared,
             choices=(("phases", "every", "one set of tables for each phase, or phase 0 only"),),
@@ -268,9 +262,7 @@ def random_touch() -> Estimate:
 
 def cgroup_in_swap() -> Estimate:
     """Two groups in a container that fits only with swap."""
-    today = policy(
-        "today", tables=40 * GIB, vmpte=28 * MIB, capacity=360 * GIB, level="critical", safe=10, most=1700
-    )
+    today = policy("today", tables=40 * GIB, vmpte=28 * MIB, capacity=360 * GIB, level="critical", safe=10, most=1700)
     second = replace(today.processes[0], name="reporting", count=20, vmpte_bytes=3 * MIB)
     return estimate(
         replace(

@@ -51,9 +51,7 @@ def test_colours(oracle: Estimate, golden: Golden) -> None:
 
 @pytest.mark.parametrize("renderer", [terminal.render, explain_report.render])
 @pytest.mark.parametrize("width", [40, 41, 50, 60, 79, 80, 100, 132])
-def test_no_line_is_wider_than_the_screen(
-    case: Case, renderer: Callable[[Estimate, Screen], str], width: int
-) -> None:
+def test_no_line_is_wider_than_the_screen(case: Case, renderer: Callable[[Estimate, Screen], str], width: int) -> None:
     """Nothing is left to the terminal to wrap, wide characters included."""
     for line in renderer(case[1], Screen(width)).splitlines():
         cells = sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in line)

@@ -96,9 +96,7 @@ def test_advice_says_how_many_huge_pages(oracle: Estimate, make_policy: Maker) -
     huge = replace(huge, memory=replace(huge.memory, items=(pool, *huge.memory.items[1:])))
     page = terminal.render(replace(oracle, policies=(today, huge)), Screen())
 
-    assert (
-        "DO   hugetlb-2M: back sga with 2M hugetlb pages; reserve huge pages (2M): 153,600 x 2 MiB. " in page
-    )
+    assert "DO   hugetlb-2M: back sga with 2M hugetlb pages; reserve huge pages (2M): 153,600 x 2 MiB. " in page
 
 
 def test_limits_that_are_not_memory(oracle: Estimate, make_policy: Maker) -> None:
