@@ -69,7 +69,8 @@ _SHARING = {
 def hugetlb_sharing(case: Case) -> Iterator[Note]:
     """What keeps hugetlb mappings from sharing PMD tables, one note for a segment and reason.
 
-    Where pieces are too small to share, moving the mapping saves nothing: `small_pieces` says so instead.
+    Where pieces are too small to share, moving the mapping saves nothing: `small_pieces` says so instead.  That
+    a small segment would share nothing if it were of hugetlb is no news.
     """
     in_small_pieces = _small_pieces(case)
     losses: dict[tuple[str, str], _Loss] = {}
@@ -82,10 +83,12 @@ def hugetlb_sharing(case: Case) -> Iterator[Note]:
         if result.policy != "today" and not result.policy.startswith("hugetlb-"):
             continue
         for mapping in result.mappings:
-            for reason in mapping.reasons:
+            if mapping.path in seen or mappers[mapping.segment] < 2 or mapping.segment in in_small_pieces:
+                continue
+            for reason in mapping.reasons[:1]:
                 code = _SHARING.get(reason.code)
-                hopeless = mappers[mapping.segment] < 2 or mapping.segment in in_small_pieces
-                if code is None or mapping.path in seen or reason.saves_bytes == 0 or hopeless:
+                no_news = reason.code == "too-small" and result.policy != "today"
+                if code is None or reason.saves_bytes == 0 or no_news:
                     continue
                 seen.add(mapping.path)
                 new = _Loss(mapping.path, result.policy, reason.text, reason.remedy)

@@ -125,6 +125,10 @@ def test_moving_small_pieces_saves_nothing() -> None:
     assert "hugetlb-ragged-edges" not in found(document, "today")
 
 
+def test_small_segments_in_base_pages_are_no_news() -> None:
+    assert "hugetlb-too-small" not in found(sga(segments__sga__size="64 MiB"), "today", "hugetlb-2M")
+
+
 def test_a_short_pool_in_use_is_no_pool_to_shrink() -> None:
     document = sga(**hugetlb(on_short_pool="mixed"), host__hugepages={"2 MiB": 102_400})
 
