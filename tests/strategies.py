@@ -234,7 +234,8 @@ def workloads(
             mapping = draw(_mapping(name, found[name], homes[name], touches, explicit=explicit))
             following = draw(st.integers(0, 3)) == 0 and mappings and "address" in mappings[-1]
             if following:
-                mapping = draw(_continued(mappings[-1], found, touches)) or mapping
+                continued: Document | None = draw(_continued(mappings[-1], found, touches))
+                mapping = continued or mapping
             if not _overlaps(mapping, mappings, found, PAGE):
                 mappings.append(mapping)
         group["mappings"] = mappings

@@ -22,7 +22,7 @@ from tests.strategies import GIB, MIB, Document
 TABLE = 4096
 
 
-def thorough(share: float = 1.0) -> Any:
+def thorough(share: float = 1.0) -> settings:
     """Settings of a test that runs `share` of the examples asked for."""
     asked = os.environ.get("PTCALC_EXAMPLES")
     return settings(

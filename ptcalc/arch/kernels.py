@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-OLDEST = (2, 6)
-NEWEST = (7, 2)
-NEWEST_TEXT = "7.2"
+# The last minor version of each major one.
+LAST = {2: 6, 3: 19, 4: 20, 5: 19, 6: 19, 7: 2}
+OLDEST_TEXT, NEWEST_TEXT = "2.6", "7.2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ def parse(text: str) -> Kernel:
 
     Raises ValueError, saying what would be accepted, for anything else.
     """
-    known = f"a version from {OLDEST[0]}.{OLDEST[1]} to {NEWEST_TEXT}, such as 6.18 or 5.14.0-427.el9.x86_64"
+    known = f"a version from {OLDEST_TEXT} to {NEWEST_TEXT}, such as 6.18 or 5.14.0-427.el9.x86_64"
     match = re.fullmatch(r"\s*v?(\d{1,3})\.(\d{1,3})((?:\.\d{1,5}){0,3})((?:[-+~_.][A-Za-z0-9._+~-]*)?)\s*", text)
     if match is None or len(text) > 100:
         raise ValueError(f"no kernel version; accepted: {known}")
     major, minor = int(match[1]), int(match[2])
-    if not OLDEST <= (major, minor) <= NEWEST:
+    if minor > LAST.get(major, -1) or (major == 2 and minor < 6):
         raise ValueError(f"unknown kernel version {major}.{minor}; accepted: {known}")
     vendor = "" if re.fullmatch(r"-rc\d+", match[4]) else match[4].strip("-+._~ ")
     return Kernel(text=text.strip(), major=major, minor=minor, vendor=vendor)

@@ -88,7 +88,16 @@ def covariance(left: Listed, right: Listed, slots: Ints, drawn: Ints, times: Flo
         apart = logs[many : many + len(here), None] + logs[None, many + len(here) :]
         with np.errstate(invalid="ignore"):
             shift += times[d] * np.where(np.isneginf(apart), 0.0, logs[:many].reshape(union.shape) - apart)
-    with np.errstate(invalid="ignore"):
-        both = np.exp(left.empty[:, None] + right.empty[None, :])
-        matrix = np.where(both > 0, both * np.expm1(shift), 0.0)
+    matrix = joint_less_product(left.empty[:, None] + right.empty[None, :], shift)
     return float(left.weight @ matrix @ right.weight)
+
+
+def joint_less_product(log: Floats, shift: Floats) -> Floats:
+    """Return exp(log + shift) - exp(log), whichever of the two is tiny; 0 where log is -inf."""
+    never = np.isneginf(log)
+    shift = np.where(never, 0.0, shift)
+    near = shift < 1.0
+    out = np.exp(log) * np.expm1(np.where(near, shift, 0.0))
+    # Both empty far more often than apart: nothing to gain from expm1, and exp(shift) alone may overflow.
+    out[~near] = np.exp(log[~near] + shift[~near]) - np.exp(log[~near])
+    return out

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptcalc.engine.covers import Covers, Touched
-from ptcalc.engine.listed import Listed, covariance
+from ptcalc.engine.listed import Listed, covariance, joint_less_product
 from ptcalc.engine.occupancy import log_empty
 from ptcalc.engine.union import Atoms
 
@@ -142,8 +142,7 @@ def variance(parts: Sequence[Uncertain], touched: Touched, counts: Floats) -> fl
     held, slots, drawn, times = held[:, random], slots[random], drawn[random], times[random]
     if len(size) <= _PAIRWISE:
         joint = _joint(held, held, slots, drawn, times)
-        both = np.exp(empty[:, None] + empty[None, :])
-        pair = both * np.expm1(joint)
+        pair = joint_less_product(empty[:, None] + empty[None, :], joint)
         total += float(size @ pair @ size)
         own = np.diag(pair)
     else:
@@ -207,20 +206,20 @@ def _cross_levels(mine: Uncertain, all_: Uncertain, touched: Touched, group: int
     empty_here, empty_there = mine.logs(touched, counts)[0], all_.logs(touched, counts)[0]
     random = drawn > 0
     once = np.ones(int(random.sum()))
-    both = np.exp(empty_here[:, None] + empty_there[None, :])
-    apart = both * np.expm1(_joint(here[:, random], there[:, random], slots[random], drawn[random], once))
+    both = empty_here[:, None] + empty_there[None, :]
+    apart = joint_less_product(both, _joint(here[:, random], there[:, random], slots[random], drawn[random], once))
     total = float((mine.count * mine.weight) @ apart @ (all_.count * all_.weight))
     if all_.span >= mine.span:
         return total
     # Shared tables inside one of the process's own tables: its draws that reach them reach that one too.
-    of_process = np.bincount(all_.pair_atom[own], all_.log[own], len(all_.count))
+    of_process = np.bincount(all_.pair_atom[own], all_.log[own], len(all_.count)).astype(np.float64)
     atom, first = np.unique(all_.pair_atom[own], return_index=True)
     start = all_.start[atom] + touched.base[run[first]]
     for at in range(len(mine.count)):
         inside = np.minimum(start + all_.width[atom] * all_.span, mine.start[at] + mine.width[at] * mine.span)
         inside = np.maximum(inside - np.maximum(start, mine.start[at]), 0)
         pairs_in = inside / all_.span * all_.count[atom] / all_.width[atom] * mine.count[at] / mine.width[at]
-        nested = both[at, atom] * np.expm1(-of_process[atom])
+        nested = joint_less_product(both[at, atom], -of_process[atom])
         weights = mine.weight[at] * all_.weight[atom]
         total += float((pairs_in * weights * (nested - apart[at, atom])).sum())
     return total
@@ -336,8 +335,9 @@ def _nested(
         pairs = inside[near] / low.span * share
         # A slot larger than the upper table ties tables to neighbours of their parent as well.
         pairs = np.minimum(pairs * ties[at], low.count[near].astype(float) * high.count[at])
-        both = np.exp(empty_low[near] + empty_high[at])
-        apart = both * np.expm1(_joint(held_low[near], held_high[at : at + 1], slots, drawn, times)[:, 0])
-        nested = np.exp(empty_high[at]) - both
+        both = empty_low[near] + empty_high[at]
+        joint = _joint(held_low[near], held_high[at : at + 1], slots, drawn, times)[:, 0]
+        apart = joint_less_product(both, joint)
+        nested = np.exp(empty_high[at]) - np.exp(both)
         total += float((pairs * low.weight[near] * high.weight[at] * (nested - apart)).sum())
     return total

@@ -46,7 +46,9 @@ def segments(layout: Layout, context: Context, counts: Sequence[int]) -> tuple[S
     out = []
     for number, (name, plan) in enumerate(layout.plan.segments.items()):
         segment = workload.segments[name]
-        resident = segment.resident or ("touched" if plan.backing in ("file", "private") else "all")
+        resident = segment.resident
+        if resident is None:
+            resident = "touched" if plan.backing in ("file", "private") else "all"
         huge_leaf = plan.thp in ("always", "within_size") and plan.backing != "hugetlb"
         leaf = geometry.thp_size if huge_leaf else plan.page
         shared = 0

@@ -38,7 +38,7 @@ def outcomes(lo: int, length: int, slot: int, slots: int, drawn: int, processes:
     first = lo // slot
 
     def tables(chosen: tuple[int, ...], span: int) -> frozenset[int]:
-        out = set()
+        out: set[int] = set()
         for number in chosen:
             low, high = max((first + number) * slot, lo), min((first + number + 1) * slot, lo + length)
             out.update(range(low // span, (high - 1) // span + 1))

@@ -168,7 +168,7 @@ def _areas(workload: Any, name: str, policy: str, slots: dict[tuple[object, ...]
                 lead = mapping.offset % PMD_SIZE
             else:
                 alignment = memory.page
-            same = (mapping.segment, mapping.offset, alignment, lead)
+            same: tuple[Any, ...] = (mapping.segment, mapping.offset, alignment, lead)
             if mapping.placement == "independent":
                 same = (*same, name)
             seen[same] = seen.get(same, -1) + 1

@@ -33,7 +33,7 @@ class _SinglePages(Sequence[tuple[int, ...]]):
 
 def is_random(touch: Any) -> bool:
     """True if the touch is drawn at random."""
-    return touch.form == "amount" and touch.pattern != "contiguous"
+    return bool(touch.form == "amount" and touch.pattern != "contiguous")
 
 
 def touched_pages(touch: Any, *, offset: int, length: int, pick: Pick | None = None) -> frozenset[int]:
