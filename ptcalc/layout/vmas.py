@@ -31,8 +31,11 @@ class Vmas:
     of_row: Ints
 
 
-def merge(rows: Rows) -> Vmas:
-    """Merge the rows of each process into VMAs."""
+def merge(rows: Rows, *, switched: bool = False) -> Vmas:
+    """Merge the rows of each process into VMAs.
+
+    ``switched``: the kernel has a switch for page-table sharing, a flag of the VMA that must be equal as well.
+    """
     many = len(rows.group)
     if many == 0:
         nothing = np.zeros(0, np.int64)
@@ -43,9 +46,8 @@ def merge(rows: Rows) -> Vmas:
     left, right = order[near], order[near + 1]
     alike = rows.backing[left] != BACKINGS.index("hugetlb")
     alike &= rows.file_offset[left] + rows.end[left] - rows.start[left] == rows.file_offset[right]
-    for column in (
-        rows.file, rows.shared, rows.protection, rows.madvise, rows.uffd, rows.softdirty, rows.allow, rows.alignment,
-    ):  # fmt: skip
+    attributes = [rows.file, rows.shared, rows.protection, rows.madvise, rows.uffd, rows.softdirty, rows.alignment]
+    for column in [*attributes, rows.allow] if switched else attributes:
         alike &= column[left] == column[right]
     joins[near] = alike
     number = np.concatenate([[0], np.cumsum(~joins)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -11,6 +11,7 @@ from ptcalc.arch import Geometry
 from ptcalc.arch.kernels import Counters
 from ptcalc.layout.plan import Plan, as_written
 from ptcalc.layout.rows import Layout, Place, lay_out
+from ptcalc.layout.vmas import merge
 from ptcalc.policies.view import SharingRule, View
 from ptcalc.result import Availability, Reason
 from ptcalc.workload.model import Workload
@@ -65,9 +66,15 @@ class Context:
             return self.layout
         return lay_out(self.workload, self.geometry, plan)
 
-    def view(self, layout: Layout) -> View:
-        """Return the view of a layout in which every process has its own tables; that as written is made once."""
-        return self._view_as_written if layout is self.layout else View.of(layout)
+    def view(self, layout: Layout, *, switched: bool = False) -> View:
+        """Return the view of a layout in which every process has its own tables; that as written is made once.
+
+        ``switched``: the policy has a switch for page-table sharing, which keeps VMAs apart.
+        """
+        view = self._view_as_written if layout is self.layout else View.of(layout)
+        if switched and not view.rows.allow.all():
+            return replace(view, vmas=merge(view.rows, switched=True))
+        return view
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,7 @@ class Policy:
     title: str
     availability: Availability
     choices: ClassVar[tuple[Choice, ...]] = ()
+    switched: ClassVar[bool] = False  # has the switch that `page_table_sharing` turns
     vmpte_defined: ClassVar[bool] = True
 
     def plan(self, context: Context) -> tuple[Plan, tuple[str, ...]]:
@@ -90,7 +98,7 @@ class Policy:
 
     def view(self, layout: Layout, context: Context) -> View:
         """Return the mappings as this policy sees them."""
-        return context.view(layout)
+        return context.view(layout, switched=self.switched)
 
     def sharing(self, view: View, context: Context) -> SharingRule | None:
         """Return the rule that says which tables may be one; None: none."""

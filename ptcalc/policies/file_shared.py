@@ -24,6 +24,7 @@ class FileShared(Policy):
     """Whole tables inside shared mappings of one file, one set for each cached protection and phase."""
 
     vmpte_defined: ClassVar[bool] = False
+    switched: ClassVar[bool] = True
     choices: ClassVar[tuple[Choice, ...]] = (
         Choice("phases", "every", ("every", "zero"), "6.2-a: one set of tables per phase, or phase 0 only", True),
         Choice("min_file_size", "2 MiB", (), "6.2-c: files below this share nothing"),

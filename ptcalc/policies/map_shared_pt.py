@@ -26,6 +26,7 @@ class MapSharedPt(Policy):
     """A file keeps one host mm: the mappings of one address and one protection use its PTE tables."""
 
     vmpte_defined: ClassVar[bool] = False
+    switched: ClassVar[bool] = True
     choices: ClassVar[tuple[Choice, ...]] = (
         Choice("vmpte", "each", ("each",), "6.2-g: each sharer counts shared tables (as public prototypes do)"),
     )

@@ -21,6 +21,7 @@ from ptcalc.result import Availability, Reason
 class Mshare(Policy):
     """All tables of a segment below the region's hook exist once, at the region's start plus the segment's offset."""
 
+    switched: ClassVar[bool] = True
     choices: ClassVar[tuple[Choice, ...]] = (
         Choice("unit", "512 GiB", (), "M1: addresses and sizes of regions are multiples of this (address space only)"),
     )
@@ -34,7 +35,7 @@ class Mshare(Policy):
 
     def view(self, layout: Layout, context: Context) -> View:
         """Move the members' rows into the address space of their region's host mm, at the segment's offsets."""
-        view = context.view(layout)
+        view = super().view(layout, context)
         rows = view.rows
         member = members(view)
         if not member.any():
