@@ -47,6 +47,7 @@ def place(wishes: Sequence[Wish], geometry: Geometry) -> list[int]:
     """
     slot = geometry.slot
     taken: dict[int, list[tuple[int, int]]] = {}
+    stated: list[tuple[int, int]] = []
     wanted: dict[tuple[object, ...], list[Wish]] = {}
     addresses = [0] * len(wishes)
     for at, wish in enumerate(wishes):
@@ -57,14 +58,18 @@ def place(wishes: Sequence[Wish], geometry: Geometry) -> list[int]:
             addresses[at] = wish.address
             first, last = wish.address // slot, (wish.address + wish.length - 1) // slot
             taken.setdefault(wish.group, []).append((first, last + 1))
+            stated.append((first, last + 1))
     where = {id(wish): at for at, wish in enumerate(wishes)}
     # Large ones first: whether all find a place must not depend on the order of the file.
     for key in sorted(wanted, key=lambda key: (-max(wish.length for wish in wanted[key]), repr(key))):
         members = wanted[key]
         length = max(wish.length for wish in members)
         groups = {wish.group for wish in members}
-        busy = sorted(run for group in groups for run in taken.get(group, ()))
-        address = _first_free(busy, members[0], length, geometry)
+        busy = [run for group in groups for run in taken.get(group, ())]
+        # Away from the stated addresses of all processes where there is room: none is equal to one by accident.
+        address = _first_free(busy + stated, members[0], length, geometry)
+        if address is None:
+            address = _first_free(busy, members[0], length, geometry)
         if address is None:
             raise NoSlotLeft(members[0].number)
         run = (address // slot, (address + length - 1) // slot + 1)
