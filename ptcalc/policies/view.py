@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptcalc.arch import Geometry
-from ptcalc.engine.covers import RANDOM, STRIDE, Covers, Touched, covers
+from ptcalc.engine.covers import RANDOM, Covers, Touched, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
 from ptcalc.engine.union import sorting
 from ptcalc.layout.rows import BACKINGS, MADVISE, THP, UFFD, Layout, Rows
@@ -276,4 +276,4 @@ def _number(keys: tuple[Ints, ...], may: Flags) -> Ints:
     return out
 
 
-__all__ = ["FILE", "HUGETLB", "PRIVATE", "SHMEM", "STRIDE", "Sharing", "SharingRule", "View"]
+__all__ = ["FILE", "HUGETLB", "PRIVATE", "SHMEM", "Sharing", "SharingRule", "View"]
