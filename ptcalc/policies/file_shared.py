@@ -30,7 +30,9 @@ class FileShared(Policy):
         Choice("min_file_size", "2 MiB", (), "6.2-c: files below this share nothing"),
         Choice("min_mapping_size", "2 MiB", (), "6.2-c: mappings below this share nothing"),
         Choice("protections", "rw,r", tuple(_SETS), "6.2-h: protections of which the file caches a set"),
-        Choice("vmpte", "each", ("each",), "6.2-g: each sharer counts shared tables (hugetlb's precedent)"),
+        Choice(
+            "vmpte", "each", ("each", "once"), "6.2-g: each sharer counts shared tables (hugetlb's precedent), or none"
+        ),
     )
 
     def sharing(self, view: View, context: Context) -> SharingRule:

@@ -28,7 +28,9 @@ class MapSharedPt(Policy):
     vmpte_defined: ClassVar[bool] = False
     switched: ClassVar[bool] = True
     choices: ClassVar[tuple[Choice, ...]] = (
-        Choice("vmpte", "each", ("each",), "6.2-g: each sharer counts shared tables (as public prototypes do)"),
+        Choice(
+            "vmpte", "each", ("each", "once"), "6.2-g: each sharer counts shared tables (public prototypes), or none"
+        ),
     )
 
     def changes(self, view: View, context: Context) -> tuple[str, ...]:

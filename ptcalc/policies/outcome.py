@@ -92,7 +92,10 @@ class Outcome:
         counts = self.counts
         counted = self.context.counters.vmpte
         weights = [level.counted_bytes if level.name in counted else 0 for level in self.context.geometry.levels[:-1]]
-        private = self.private.tally(counts)
+        # Where shared tables count once, with their file's owner, a sharer shows its own tables only.
+        once = any(name == "vmpte" and value == "once" for name, value, _ in self.choices)
+        shown = self.footprint if once else self.private
+        private = shown.tally(counts)
         own = self.footprint.tally(counts)
         out = []
         for number, (name, group) in enumerate(self.workload.processes.items()):
@@ -103,8 +106,8 @@ class Outcome:
                 vmpte += tables * weight
                 if tables:
                     levels.append(LevelTables(level.name, tables, tables * level.table_bytes))
-            exact = self.private.is_exact(counts, number)
-            sd = None if exact else round(self.private.variance_private(counts, number, weights) ** 0.5)
+            exact = shown.is_exact(counts, number)
+            sd = None if exact else round(shown.variance_private(counts, number, weights) ** 0.5)
             defined = self.policy.vmpte_defined or vmpte == marginal
             out.append(ProcessTables(name, group.count, vmpte, exact, sd, tuple(levels), marginal, defined))
         return tuple(out)
