@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 import ptcalc
 from benchmarks.ratio import Ratio, measure
 from ptcalc import arch
-from ptcalc.arch import kernels
 from ptcalc.engine.covers import EXACT
 from ptcalc.layout.plan import Plan
 from ptcalc.layout.rows import BACKINGS, PROTECTIONS, THP, Layout, Rows, Runs
@@ -84,7 +83,7 @@ class MillionRows:
             origin=zero, slots=zero, drawn=zero, same=no, domain=number,
         )  # fmt: skip
         return Layout(
-            geometry=arch.get(workload.host.arch),
+            geometry=workload.geometry,
             plan=plan,
             places=(),
             rows=rows,
@@ -119,11 +118,10 @@ def million_rows() -> Ratio:
     """All policies on a million rows against one sort of them by process and address."""
     workload, rows = _workload(), MillionRows.draw()
     geometry = arch.get("x86_64")
-    counters = kernels.counters(kernels.parse(kernels.NEWEST_TEXT))
     layouts: dict[tuple[str, int, str], Layout] = {}
 
     def evaluate() -> list[int]:
-        context = Laid(workload, geometry, counters, rows=rows, layouts=layouts)
+        context = Laid(workload, geometry, rows=rows, layouts=layouts)
         outcomes = (evaluate_policy(policy, context) for policy in policies_of(geometry))
         return [outcome.page_tables(outcome.counts).bytes for outcome in outcomes]
 

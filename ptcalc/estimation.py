@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ptcalc import arch, policies, risk
-from ptcalc.arch import kernels
+from ptcalc import policies, risk
 from ptcalc.errors import InputError, quote
 from ptcalc.layout.rows import MAX_ROWS, NoSlotLeft, TooManyRows
 from ptcalc.result import Estimate, PolicyResult
@@ -35,7 +34,6 @@ def estimate(
     outcomes = evaluate(workload, policies, choices)
     settings = config or risk.Config()
     results = tuple(_result(outcome, settings) for outcome in outcomes)
-    geometry = arch.get(workload.host.arch)
     return Estimate(
         name=workload.name,
         file=workload.file,
@@ -43,8 +41,8 @@ def estimate(
         policies=results,
         findings=tuple(risk.findings(workload, results, outcomes, settings)),
         assumptions=workload.assumptions,
-        arch=geometry.name,
-        kernel=workload.host.kernel or kernels.NEWEST_TEXT,
+        arch=workload.geometry.name,
+        kernel=workload.kernel.text,
         installed_bytes=workload.host.memory,
         segment_bytes=tuple((name, segment.size) for name, segment in workload.segments.items()),
     )
@@ -58,7 +56,7 @@ def evaluate(
     Raises InputError for a policy or choice that does not exist, for mappings that find no place in the address
     space, and for more pieces than ptcalc evaluates.
     """
-    known = policies.policies_of(arch.get(workload.host.arch))
+    known = policies.policies_of(workload.geometry)
     for name in names or ():
         if name not in {policy.name for policy in known}:
             raise InputError(f"{quote(name)} is no policy", accepted=", ".join(policy.name for policy in known))

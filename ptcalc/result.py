@@ -44,7 +44,8 @@ class PageTables:
     """What the mappings of the file add to the machine.
 
     ``bytes`` is what PageTables in /proc/meminfo shows, ``used_bytes`` the memory really taken.
-    ``sd_bytes`` is None where ``exact``.
+    ``sd_bytes`` is None where ``exact``.  ``memcg_bytes`` is what `pagetables` shows in the memory.stat of a cgroup
+    that holds them all; None where that kernel has no such line.
     """
 
     bytes: int
@@ -52,6 +53,7 @@ class PageTables:
     exact: bool
     sd_bytes: int | None
     levels: tuple[LevelTables, ...]
+    memcg_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

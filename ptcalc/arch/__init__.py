@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ptcalc.arch import x86
 from ptcalc.arch.geometry import Geometry, GeometryError, Level
 
-__all__ = ["Geometry", "GeometryError", "Level", "UnknownArch", "get", "names"]
+__all__ = ["Geometry", "GeometryError", "Level", "UnknownArch", "get", "known", "names"]
 
-_KNOWN: dict[str, Geometry] = {geometry.name: geometry for geometry in x86.GEOMETRIES}
+_KNOWN: dict[str, Geometry] = {geometry.name: geometry for module in (x86,) for geometry in module.GEOMETRIES}
+_ALIASES: dict[str, Geometry] = {alias: geometry for geometry in _KNOWN.values() for alias in geometry.aliases}
 
 
 class UnknownArch(KeyError):
@@ -17,14 +20,19 @@ class UnknownArch(KeyError):
         return f"unknown architecture {self.args[0]!r}; known: {', '.join(names())}"
 
 
+def known() -> Mapping[str, Geometry]:
+    """Return the architectures that ptcalc comes with, by name, without their aliases."""
+    return dict(_KNOWN)
+
+
 def names() -> tuple[str, ...]:
-    """Return the names of all known architectures."""
-    return tuple(_KNOWN)
+    """Return the names and aliases of all known architectures."""
+    return (*_KNOWN, *_ALIASES)
 
 
-def get(name: str) -> Geometry:
-    """Return the geometry of that name; UnknownArch lists the known ones."""
-    try:
-        return _KNOWN[name]
-    except KeyError:
-        raise UnknownArch(name) from None
+def get(name: str, custom: Mapping[str, Geometry] | None = None) -> Geometry:
+    """Return the geometry of that name or alias; those of ``custom`` come first.  UnknownArch lists the known ones."""
+    for where in (custom or {}, _KNOWN, _ALIASES):
+        if name in where:
+            return where[name]
+    raise UnknownArch(name)

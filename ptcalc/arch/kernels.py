@@ -1,17 +1,29 @@
 """What the counters of each kernel version count.
 
 Sources: include/linux/mm.h and fs/proc/task_mmu.c (VmPTE); commits b2b29d6d0119 (PMD tables in PageTables, 5.10),
-55d2a0bd5ead (PUD tables, 6.7) and the series "Account page tables at all levels" (P4D and PGD, 6.14).
+55d2a0bd5ead (PUD tables, 6.7) and the series "Account page tables at all levels" (P4D and PGD, 6.14).  Where an
+architecture differs, its levels say so (`ptcalc.arch.geometry.Level.counted_since`).
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ptcalc.arch.geometry import Geometry, Level, Version
 
 # The last minor version of each major one.
 LAST = {2: 6, 3: 19, 4: 20, 5: 19, 6: 19, 7: 2}
 OLDEST_TEXT, NEWEST_TEXT = "2.6", "7.2"
+
+# Since when VmPTE counts a level; before 4.15 PMD tables had a line of their own, VmPMD.  P4D and root: never.
+VMPTE_SINCE: dict[str, Version] = {"pte": (0, 0), "pmd": (4, 15), "pud": (4, 15)}
+# Since when the constructors of the generic code count a level in PageTables.
+COUNTED_SINCE: dict[str, Version] = {"pte": (0, 0), "pmd": (5, 10), "pud": (6, 7), "p4d": (6, 14), "pgd": (6, 14)}
+# Since when a memory cgroup (version 2) has the line `pagetables` in its memory.stat: commit f0c0c115fb81.
+MEMCG_SINCE: Version = (5, 11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +42,20 @@ class Kernel:
 
 
 @dataclass(frozen=True, slots=True)
-class Counters:
-    """Names of the levels whose tables each counter counts."""
+class TableCost:
+    """What the tables of one level take and show, in bytes.
 
-    vmpte: frozenset[str]
-    page_tables: frozenset[str]
+    ``allocation`` bytes of memory hold ``per_allocation`` tables of one mm; VmPTE adds ``vmpte`` for a table,
+    PageTables ``page_tables`` and `pagetables` in a cgroup's memory.stat ``memcg`` (None: there is no such line) for
+    an allocation.
+    """
+
+    level: str
+    allocation: int
+    per_allocation: int
+    vmpte: int
+    page_tables: int
+    memcg: int | None
 
 
 def parse(text: str) -> Kernel:
@@ -53,12 +74,23 @@ def parse(text: str) -> Kernel:
     return Kernel(text=text.strip(), major=major, minor=minor, vendor=vendor)
 
 
-def counters(kernel: Kernel) -> Counters:
-    """Return which levels VmPTE and PageTables count in that version."""
-    version = kernel.version
-    vmpte = {"pte"} if version < (4, 15) else {"pte", "pmd", "pud"}
-    page_tables = {"pte"}
-    for since, levels in (((5, 10), {"pmd"}), ((6, 7), {"pud"}), ((6, 14), {"p4d", "pgd"})):
-        if version >= since:
-            page_tables |= levels
-    return Counters(vmpte=frozenset(vmpte), page_tables=frozenset(page_tables))
+def costs(geometry: Geometry, version: Version) -> tuple[TableCost, ...]:
+    """Return what the tables of each level take and show on a kernel of that version, from the PTE level up."""
+    return tuple(_cost(level, geometry.base_page, version) for level in geometry.at(version).levels)
+
+
+def _cost(level: Level, page: int, version: Version) -> TableCost:
+    in_fragments = level.memory == "fragments"
+    allocation = page if in_fragments else level.table_bytes
+    since = COUNTED_SINCE[level.name] if level.counted_since == "generic" else level.counted_since
+    counted = since is not None and version >= since and level.memory != "slab"
+    shown = (level.counted_bytes or allocation) if counted else 0
+    vmpte_since = VMPTE_SINCE.get(level.name)
+    return TableCost(
+        level=level.name,
+        allocation=allocation,
+        per_allocation=page // level.table_bytes if in_fragments else 1,
+        vmpte=level.content_bytes if vmpte_since is not None and version >= vmpte_since else 0,
+        page_tables=shown,
+        memcg=(shown if level.charged else 0) if version >= MEMCG_SINCE else None,
+    )

@@ -80,12 +80,12 @@ def evaluate(
     """
     answers = _answers(choices)
     import ptcalc
-    from ptcalc import arch, risk
+    from ptcalc import risk
     from ptcalc.policies import policies_of
 
     settings = None if config is None else risk.load_config(config)
     loaded = ptcalc.load(workload, strict=strict)
-    known = {policy.name: policy for policy in policies_of(arch.get(loaded.host.arch))}
+    known = {policy.name: policy for policy in policies_of(loaded.geometry)}
     for name in policies:
         _require(name, known, "policy", "--policy")
     for key, value in answers.items():

@@ -35,6 +35,8 @@ class LevelCovers:
     family: Ints
     origin: Ints
     by_file: Flags
+    # Tables that a scope has whatever it touches, shape (homes,): the first scopes.
+    fixed: Ints | None = None
     # What has been counted of it, by which groups have processes: policies that do not differ here count it once.
     counted: dict[tuple[bool, ...], _Level] = field(default_factory=dict, compare=False, repr=False)
 
@@ -149,6 +151,8 @@ class Footprint:
         if not all(active):
             covers = covers.take(np.array(active)[self.touched.group[covers.run]])
         exact, rest = certain_union(covers, len(level.family))
+        if level.fixed is not None:
+            exact[: len(level.fixed)] += level.fixed
         if len(rest.scope) == 0:
             nothing = Uncertain.empty(level.span)
             return self._level(exact, [0.0] * self.groups, nothing, nothing)

@@ -158,13 +158,13 @@ def with_thp(plan: Plan, workload: Workload) -> tuple[Plan, tuple[str, ...]]:
 def _plain(name: str, segment: Segment, geometry: Geometry) -> SegmentPlan:
     page = geometry.base_page
     if segment.backing == "hugetlb":
-        page = segment.page_size or geometry.pmd_size
+        page = segment.page_size or geometry.default_huge_page
     return SegmentPlan(
         name=name,
         size=segment.size,
         piece=min(segment.pieces or segment.size, segment.size),
         parts=(Part(0, segment.size, segment.backing, page),),
-        thp=segment.thp,
+        thp=segment.thp if geometry.has_thp else "never",
     )
 
 

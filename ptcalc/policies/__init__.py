@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ptcalc import arch
-from ptcalc.arch import Geometry, kernels
+from ptcalc.arch import Geometry
 from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.file_shared import FILE_SHARED
 from ptcalc.policies.hugetlb import hugetlb_policies
@@ -21,7 +21,8 @@ __all__ = ["Outcome", "Policy", "SegmentMemory", "ShortPool", "evaluate", "polic
 
 def policies_of(geometry: Geometry) -> tuple[Policy, ...]:
     """Return the policies of an architecture in the order of contract section 2."""
-    return (TODAY, PRIVATE_TABLES, *hugetlb_policies(geometry), THP, FILE_SHARED, MAP_SHARED_PT, MSHARE)
+    thp = (THP,) if geometry.has_thp else ()
+    return (TODAY, PRIVATE_TABLES, *hugetlb_policies(geometry), *thp, FILE_SHARED, MAP_SHARED_PT, MSHARE)
 
 
 def policy_names(arch_name: str = "x86_64") -> tuple[str, ...]:
@@ -36,11 +37,10 @@ def evaluate(
 
     ``parameters`` sets open choices: ``{"file-shared.phases": "zero"}``.  Raises KeyError for an unknown policy.
     """
-    geometry = arch.get(workload.host.arch)
+    geometry = workload.geometry
     known = policies_of(geometry)
     unknown = set(names or ()) - {policy.name for policy in known}
     if unknown:
         raise KeyError(min(unknown))
-    kernel = kernels.parse(workload.host.kernel or kernels.NEWEST_TEXT)
-    context = Context(workload, geometry, kernels.counters(kernel), dict(parameters or {}))
+    context = Context(workload, geometry, dict(parameters or {}))
     return [evaluate_policy(policy, context) for policy in known if names is None or policy.name in names]

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from ptcalc.arch import Geometry
-from ptcalc.arch.kernels import Counters
+from ptcalc.arch.kernels import TableCost, costs
 from ptcalc.layout.plan import Plan, as_written
 from ptcalc.layout.rows import Layout, Place, lay_out
 from ptcalc.layout.vmas import merge
@@ -34,13 +34,17 @@ class Context:
 
     workload: Workload
     geometry: Geometry
-    counters: Counters
     parameters: MappingOf[str, str] = field(default_factory=dict)
 
     @property
     def counts(self) -> tuple[int, ...]:
         """Processes of each group, as written."""
         return tuple(group.count for group in self.workload.processes.values())
+
+    @cached_property
+    def costs(self) -> tuple[TableCost, ...]:
+        """What the tables of each level take and show, from the PTE level up."""
+        return costs(self.geometry, self.workload.kernel.version)
 
     @cached_property
     def plan(self) -> Plan:
@@ -58,7 +62,7 @@ class Context:
 
     def choosing(self, name: str, value: str) -> Context:
         """Return the same workload with another answer to an open choice."""
-        return Context(self.workload, self.geometry, self.counters, {**self.parameters, name: value})
+        return Context(self.workload, self.geometry, {**self.parameters, name: value})
 
     def lay_out(self, plan: Plan) -> Layout:
         """Return the layout under a plan; the one as written is computed once."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ptcalc.arch import Geometry
 from ptcalc.layout.rows import PROTECTIONS, Place
 from ptcalc.policies.base import AS_OF, Choice, Context, Policy
 from ptcalc.policies.hugetlb_sharing import edge_reasons, hugetlb_pmd_sharing, hugetlb_reasons
@@ -82,7 +83,7 @@ class FileShared(Policy):
         if mapping.userfaultfd != "none":
             return (Reason("S7-userfaultfd", "userfaultfd keeps state of its own in the tables"),)
         geometry = view.geometry
-        pte, pmd = geometry.levels[0], geometry.level("pmd")
+        pte = geometry.levels[0]
         unit = geometry.huge_page_name(pte.span)
         if rows.alignment[row] and rows.alignment[row] < pte.span:
             text = f"independent processes agree modulo {int(rows.alignment[row])} bytes only, less than {unit}"
@@ -90,9 +91,7 @@ class FileShared(Policy):
         phase = int(rows.start[row] - rows.file_offset[row])
         if self.choice("phases", context) == "zero" and phase % pte.span:
             return (Reason("S3-phase", f"address and offset differ modulo {unit}", f"move it to a {unit} boundary"),)
-        return edge_reasons(place, pte, unit, processes) or edge_reasons(
-            place, pmd, geometry.huge_page_name(pmd.span), processes
-        )
+        return _edges(place, geometry, processes)
 
     def _eligible(self, view: View, context: Context) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         backing = view.attribute("backing")
@@ -117,6 +116,15 @@ class FileShared(Policy):
         from ptcalc.workload.sizes import parse_size
 
         return parse_size(self.choice(name, context))
+
+
+def _edges(place: Place, geometry: Geometry, processes: int) -> tuple[Reason, ...]:
+    """Return what keeps the ends of a mapping from sharing, at the lowest level where anything does."""
+    for level in (geometry.level(name) for name in _LEVELS if name in geometry.index):
+        reasons = edge_reasons(place, level, geometry.huge_page_name(level.span), processes)
+        if reasons:
+            return reasons
+    return ()
 
 
 FILE_SHARED = FileShared(

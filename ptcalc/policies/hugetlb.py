@@ -43,7 +43,7 @@ def hugetlb_policies(geometry: Geometry) -> tuple[Hugetlb, ...]:
             name=f"hugetlb-{geometry.huge_page_name(size)}",
             title=f"segments on {geometry.huge_page_name(size)} hugetlb pages",
             availability=Availability(
-                "mainline", "2.6.20" if size == geometry.pmd_size else "2.6.27", "mm/hugetlb.c", AS_OF
+                "mainline", "2.6.20" if size == geometry.default_huge_page else "2.6.27", "mm/hugetlb.c", AS_OF
             ),
             page=size,
             page_name=geometry.huge_page_name(size),

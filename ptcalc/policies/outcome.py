@@ -14,6 +14,7 @@ from ptcalc.engine.footprint import Footprint, Tally
 from ptcalc.layout.plan import ShortPool
 from ptcalc.layout.rows import Layout
 from ptcalc.policies.base import Context, Policy
+from ptcalc.policies.counting import marginal_bytes, page_tables, used_bytes
 from ptcalc.policies.residency import SegmentMemory, segments
 from ptcalc.policies.view import SharingRule, View
 from ptcalc.result import (
@@ -77,38 +78,36 @@ class Outcome:
 
     def page_tables(self, counts: Sequence[int]) -> PageTables:
         """Return all tables of all processes, and what PageTables in /proc/meminfo shows of them."""
-        return _page_tables(self.footprint, self.context, counts)
+        return page_tables(self.footprint, self.context.geometry.levels, self.context.costs, counts)
 
     def page_tables_used(self, counts: Sequence[int]) -> int:
         """Return `used_bytes` of `page_tables` alone."""
-        tallies = self.footprint.tally(counts)
-        return sum(
-            _rounded(tally, counts) * level.table_bytes
-            for level, tally in zip(self.context.geometry.levels, tallies, strict=False)
-        )
+        return used_bytes(self.footprint, self.context.costs, counts)
 
     def processes(self) -> tuple[ProcessTables, ...]:
         """Return VmPTE of one process of each group."""
         counts = self.counts
-        counted = self.context.counters.vmpte
-        weights = [level.counted_bytes if level.name in counted else 0 for level in self.context.geometry.levels[:-1]]
+        geometry = self.context.geometry
+        weights = [cost.vmpte for cost, _ in zip(self.context.costs, geometry.added_levels, strict=False)]
         # Where shared tables count once, with their file's owner, a sharer shows its own tables only.
         once = any(name == "vmpte" and value == "once" for name, value, _ in self.choices)
         shown = self.footprint if once else self.private
         private = shown.tally(counts)
-        own = self.footprint.tally(counts)
+        grown = self.view.grown_vmpte()
         out = []
         for number, (name, group) in enumerate(self.workload.processes.items()):
-            levels, vmpte, marginal = [], 0, 0
-            for level, tally, mine, weight in zip(self.context.geometry.levels, private, own, weights, strict=False):
+            levels, vmpte = [], int(grown[number])
+            for level, tally, weight in zip(geometry.levels, private, weights, strict=False):
                 tables = tally.private_exact[number] + round(tally.private_expected[number])
-                marginal += level.table_bytes * (mine.private_exact[number] + round(mine.private_expected[number]))
                 vmpte += tables * weight
                 if tables:
                     levels.append(LevelTables(level.name, tables, tables * level.table_bytes))
             exact = shown.is_exact(counts, number)
             sd = None if exact else round(shown.variance_private(counts, number, weights) ** 0.5)
-            defined = self.policy.vmpte_defined or vmpte == marginal
+            marginal = marginal_bytes(self.footprint, self.context.costs, counts, number)
+            defined = self.policy.vmpte_defined or marginal == marginal_bytes(
+                self.private, self.context.costs, counts, number
+            )
             out.append(ProcessTables(name, group.count, vmpte, exact, sd, tuple(levels), marginal, defined))
         return tuple(out)
 
@@ -131,10 +130,8 @@ class Outcome:
     @property
     def host_mm_bytes(self) -> int:
         """Root tables of the host mms of mshare regions."""
-        geometry = self.context.geometry
         regions = len(np.unique(self.view.home[self.view.home >= self.view.groups]))
-        roots = [level.table_bytes for level in geometry.levels if level.name in ("pgd", *geometry.free_tables_below)]
-        return regions * sum(roots)
+        return regions * self.context.geometry.root_bytes
 
     @property
     def choices(self) -> tuple[tuple[str, str, str], ...]:
@@ -167,7 +164,7 @@ class Outcome:
         out = []
         for number, place in enumerate(places):
             levels = []
-            for at, level in enumerate(geometry.levels[:-1]):
+            for at, level in enumerate(geometry.added_levels):
                 if at < leaf[place.row]:
                     continue
                 tables = _number(total[at], number)
@@ -194,28 +191,6 @@ class Outcome:
                 )
             )
         return tuple(out)
-
-
-def _page_tables(footprint: Footprint, context: Context, counts: Sequence[int]) -> PageTables:
-    counted = context.counters.page_tables
-    levels, shown, used, weights = [], 0, 0, []
-    for level, tally in zip(context.geometry.levels, footprint.tally(counts), strict=False):
-        tables = _rounded(tally, counts)
-        size = tables * level.table_bytes
-        used += size
-        is_counted = level.name in counted
-        shown += size if is_counted else 0
-        weights.append(level.table_bytes if is_counted else 0)
-        if tables:
-            levels.append(LevelTables(level.name, tables, size))
-    exact = footprint.is_exact(counts)
-    sd = None if exact else round(footprint.variance_total(counts, weights) ** 0.5)
-    return PageTables(shown, used, exact, sd, tuple(levels))
-
-
-def _rounded(tally: Tally, counts: Sequence[int]) -> int:
-    exact, expected = tally.total(counts)
-    return exact + round(expected)
 
 
 def _number(tally: Tally, scope: int) -> int | float:
@@ -247,13 +222,15 @@ def evaluate_policy(policy: Policy, context: Context) -> Outcome:
 
 def _bounds(policy: Policy, view: View, footprint: Footprint, context: Context) -> tuple[Bound, ...]:
     """Return what the other answers to a policy's bounded choices give, where they differ."""
-    here = _page_tables(footprint, context, context.counts).bytes
+    levels = context.geometry.levels
+    here = page_tables(footprint, levels, context.costs, context.counts).bytes
     out = []
     for choice in policy.choices:
         for value in choice.accepted if choice.bounded else ():
             if value != policy.choice(choice.name, context):
                 other = context.choosing(f"{policy.name}.{choice.name}", value)
-                tables = _page_tables(view.footprint(policy.sharing(view, other)), context, context.counts).bytes
+                shared = view.footprint(policy.sharing(view, other))
+                tables = page_tables(shared, levels, context.costs, context.counts).bytes
                 if tables != here:
                     out.append(Bound(choice.name, value, tables, choice.meaning))
     return tuple(out)

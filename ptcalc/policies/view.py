@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ptcalc.arch import Geometry
+from ptcalc.arch import Geometry, Level
+from ptcalc.arch.geometry import HIGHEST_ADDRESS
 from ptcalc.engine.covers import RANDOM, Covers, Touched, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
 from ptcalc.engine.union import sorting
@@ -115,15 +116,28 @@ class View:
     def footprint(self, sharing: SharingRule | None = None) -> Footprint:
         """Count tables at every level below the root; `sharing` says which may be one."""
         levels = []
-        for place, level in enumerate(self.geometry.levels[:-1]):
+        for place, level in enumerate(self.geometry.added_levels):
             rule = sharing(self, level.name) if sharing is not None else None
             if rule is not None and rule.may.any():
-                levels.append(self._level(place, level.name, level.span, rule))
+                levels.append(self._level(place, level, rule))
                 continue
             if place not in self._unshared:
-                self._unshared[place] = self._level(place, level.name, level.span, None)
+                self._unshared[place] = self._level(place, level, None)
             levels.append(self._unshared[place])
         return Footprint(levels, self.touched, self.groups)
+
+    def grown_vmpte(self) -> Ints:
+        """Return what VmPTE counts more in each home whose root has grown, shape (homes,): old roots."""
+        extra = np.zeros(self.homes, np.int64)
+        for growth in self.geometry.grows:
+            extra += growth.vmpte_bytes * (self._ends() > growth.above)
+        return extra
+
+    def _ends(self) -> Ints:
+        """Return the end of the highest mapping of each home, shape (homes,): it decides where its root is."""
+        ends = np.zeros(self.homes, np.int64)
+        np.maximum.at(ends, self.home, self.rows.end)
+        return ends
 
     def _covers(self, place: int, name: str, span: int) -> Covers:
         """Return the tables that the runs reach at a level, each in the scope of its row's home."""
@@ -141,7 +155,10 @@ class View:
             found = found.clipped(np.int64(free // span) + (free % span > 0), np.int64(1 << 62))  # type: ignore[arg-type]
         return found
 
-    def _level(self, place: int, name: str, span: int, rule: Sharing | None) -> LevelCovers:
+    def _level(self, place: int, level: Level, rule: Sharing | None) -> LevelCovers:
+        name, span = level.name, min(level.span, HIGHEST_ADDRESS)
+        grown = [growth.above for growth in self.geometry.grows if growth.level == name]
+        fixed = np.asarray(self._ends() > grown[0], np.int64) if grown else None
         if place not in self._found:
             self._found[place] = self._covers(place, name, span)
         found = self._found[place]
@@ -149,7 +166,7 @@ class View:
         origin = np.zeros(self.homes, np.int64)
         thp = self._thp() if place == 0 else None
         if rule is None and thp is None:
-            return LevelCovers(name, span, found, family, origin, np.zeros(self.homes, bool))
+            return LevelCovers(name, span, found, family, origin, np.zeros(self.homes, bool), fixed)
         vma = self.vmas.of_row[self.run_row[found.run]]
         # Only tables that lie wholly inside a VMA can be shared or be replaced by a huge page.
         first = -(-self.vmas.start // span)
@@ -179,11 +196,13 @@ class View:
         if thp is not None and thp.may_block.any():
             parts.append(self._blocks(thp, scope, shift, first, last, span))
         by_file = np.arange(len(family)) >= self.homes
-        return LevelCovers(name, span, Covers.concatenate(parts), family, origin, by_file)
+        return LevelCovers(name, span, Covers.concatenate(parts), family, origin, by_file, fixed)
 
     def _thp(self) -> Thp | None:
         """Return which runs find huge pages in the chunks inside their VMA; None if no segment has any."""
         rows = self.rows
+        if self.geometry.thp_keeps_tables:
+            return None
         switched = (rows.thp != THP.index("never")) & ((rows.backing == SHMEM) | (rows.backing == FILE))
         if not switched.any():
             return None

@@ -104,6 +104,7 @@ def _page_tables(tables: PageTables) -> Json:
     if not tables.exact:
         report["sd_bytes"] = tables.sd_bytes
     report["levels"] = _levels(tables.levels)
+    report["memcg_bytes"] = tables.memcg_bytes
     return report
 
 

@@ -31,7 +31,7 @@ def zones(mem_total: int, nodes: int, geometry: Geometry) -> Zones:
 
     A node 0 that fits below the PCI hole has no Normal zone; every further node has one Normal zone.
     """
-    low = constants.LOW_ZONES.get(geometry.name)
+    low = geometry.low_zones
     here = mem_total // nodes
     if low is None:
         return Zones(nodes, 0, here)

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ptcalc import arch
-
 if TYPE_CHECKING:
     from ptcalc.arch import Geometry
     from ptcalc.policies import Outcome
@@ -42,7 +40,7 @@ class Case:
     @property
     def geometry(self) -> Geometry:
         """Page tables of the host."""
-        return arch.get(self.workload.host.arch)
+        return self.workload.geometry
 
     @property
     def subject(self) -> tuple[PolicyResult, Outcome] | None:

@@ -108,9 +108,11 @@ def hugetlb_sharing(case: Case) -> Iterator[Note]:
 
 def small_pieces(case: Case) -> Iterator[Note]:
     """Pieces smaller than a PMD table's span, which never share."""
+    small = _small_pieces(case)
+    if not small:
+        return
     page, span = case.geometry.pmd_size, case.geometry.level("pmd").span
     moved = f"hugetlb-{case.geometry.huge_page_name(page)}"
-    small = _small_pieces(case)
     for result, outcome in zip(case.results, case.outcomes, strict=True):
         if not small or result.policy not in ("today", moved):
             continue
@@ -125,6 +127,8 @@ def small_pieces(case: Case) -> Iterator[Note]:
 
 def _small_pieces(case: Case) -> dict[str, int]:
     """Return the segments in pieces smaller than a PMD table's span, with the size of a piece."""
+    if not case.geometry.pmd_sharing:
+        return {}
     span = case.geometry.level("pmd").span
     segments = case.workload.segments.items()
     return {name: each.pieces for name, each in segments if each.pieces is not None and each.pieces < span}
@@ -194,7 +198,7 @@ def cgroup(case: Case) -> Iterator[Note]:
             path,
             result.policy,
         )
-    kernel = kernels.parse(case.workload.host.kernel or kernels.NEWEST_TEXT)
+    kernel = case.workload.kernel
     if kernel.version == _MEMCG_BUG:
         message = "memory.stat of 6.18 may leave out user page tables (fixed in stable kernels of 2026)"
         yield Note("memcg-pagetables-low", message, ("host", "kernel"))

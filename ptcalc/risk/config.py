@@ -40,7 +40,7 @@ class Config:
     used_share_divisor: int = constants.USED_SHARE_DIVISOR
     index_node: int = constants.XARRAY_NODE
     # process
-    process_tables: int = constants.PROCESS_TABLES
+    process_tables: int | None = None  # None: those of the architecture
     kernel_stack: int | None = None  # None: that of the architecture
     process_slab: int = constants.PROCESS_SLAB
     thread_slab: int = constants.THREAD_SLAB
@@ -168,7 +168,7 @@ KEYS: dict[str, dict[str, tuple[str, Callable[[str], Any]]]] = {
         "index_node": ("index_node", _size),
     },
     "process": {
-        "base_tables": ("process_tables", _size),
+        "base_tables": ("process_tables", _auto_size),
         "kernel_stack": ("kernel_stack", _auto_size),
         "slab": ("process_slab", _size),
         "thread_slab": ("thread_slab", _size),

@@ -5,8 +5,6 @@ Those that differ between machines are defaults of `ptcalc.risk.config.Config`; 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 # struct page, bytes for each base page; taken at boot, hence not in MemTotal (include/linux/mm_types.h).
@@ -15,10 +13,6 @@ PAGE_STRUCT = 64
 # A xarray node holds 64 slots and takes 584 bytes of slab (include/linux/xarray.h, slabinfo of 6.18).
 XARRAY_NODE = 584
 XARRAY_SHIFT = 6
-
-# Page tables of a trivial process that was exec'ed, its root included: 48.5 KiB measured on 6.18 (program,
-# libraries, stack and vdso each need tables of their own); the half KiB is noise of address randomization.
-PROCESS_TABLES = 48 * KIB
 
 # Unreclaimable slab of a small process (task, mm, signals, files, VMAs) and of a further thread (task and FPU
 # state, signal masks), bytes; with the kernel stack of 16 KiB a process comes to 48 KiB (measured on 6.18).
@@ -47,19 +41,3 @@ PID_MAX = 4_194_304
 USED_BASE = 2 * GIB
 USED_BASE_DIVISOR = 16
 USED_SHARE_DIVISOR = 100
-
-
-@dataclass(frozen=True, slots=True)
-class LowZones:
-    """The zones below Normal that node 0 has: how many, and how much memory they hold (bytes)."""
-
-    zones: int
-    bytes: int
-
-
-# x86_64: DMA (16 MiB) and DMA32; RAM below 4 GiB ends at the PCI hole, at 3 GiB on most machines
-# (arch/x86/mm/init.c:zone_sizes_init, arch/x86/kernel/e820.c:e820__setup_pci_gap).
-LOW_ZONES = {
-    "x86_64": LowZones(zones=2, bytes=3 * GIB),
-    "x86_64-la57": LowZones(zones=2, bytes=3 * GIB),
-}

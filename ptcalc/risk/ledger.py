@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from ptcalc import arch
+from ptcalc.arch.kernels import costs
 from ptcalc.result import RISK_ORDER, LedgerItem, Memory, RiskLevel
 from ptcalc.risk import levels
 from ptcalc.risk.amounts import exact
@@ -67,7 +67,7 @@ class Ledger:
         self.config = config
         workload = outcome.workload
         self.swap = workload.host.swap
-        self.host_terms = host_capacity(workload.host, arch.get(workload.host.arch), config)
+        self.host_terms = host_capacity(workload.host, workload.geometry, config)
         self.capacity: dict[Boundary, int] = {"host": sum(term.bytes for term in self.host_terms)}
         if workload.host.cgroup_limit is not None:
             self.capacity["cgroup"] = workload.host.cgroup_limit
@@ -137,7 +137,7 @@ def index_nodes(pages: int, order: int = 0) -> int:
 
 def _lines(outcome: Outcome, config: Config) -> tuple[Line, ...]:
     workload = outcome.workload
-    geometry = arch.get(workload.host.arch)
+    geometry = workload.geometry
     memory = SegmentDemand(outcome, geometry)
     sizes = sorted({*(workload.host.hugepages or ()), *memory.pool_sizes})
     return (
@@ -157,8 +157,8 @@ def _lines(outcome: Outcome, config: Config) -> tuple[Line, ...]:
 
 def _tables(used: int, geometry: Geometry) -> str:
     """Say how many tables that is, where tables of all levels have one size."""
-    sizes = {level.table_bytes for level in geometry.levels}
-    if len(sizes) > 1:
+    sizes = {level.table_bytes for level in geometry.added_levels}
+    if len(sizes) > 1 or any(level.memory == "fragments" for level in geometry.added_levels):
         return exact(used)
     (size,) = sizes
     return f"{used // size:,} tables x {exact(size)}"
@@ -229,14 +229,13 @@ def _index(geometry: Geometry, memory: SegmentDemand, sizes: Sequence[int], conf
 def _processes(workload: Workload, geometry: Geometry, config: Config) -> tuple[Line, ...]:
     """Return what every process has beside the mappings: base tables, kernel memory, private memory."""
     groups = workload.processes
-    # The P4D table of five levels exists in every process, like the root.
-    p4d = sum(level.table_bytes for level in geometry.levels if level.name in geometry.free_tables_below)
+    leaf = costs(geometry, workload.kernel.version)[0]
+    small = geometry.process_tables if config.process_tables is None else config.process_tables
     tables, kernel = [], []
     for group in groups.values():
-        default = (
-            config.process_tables + p4d
-            + -(-group.private // geometry.pmd_size) * geometry.levels[0].table_bytes
-        )  # fmt: skip
+        # Where tables are fragments, the page that the small process has anyway takes the first ones.
+        more = -(-group.private // geometry.pmd_size) // leaf.per_allocation
+        default = small + more * leaf.allocation
         tables.append(default if group.base_tables is None else group.base_tables)
         stack = geometry.kernel_stack if config.kernel_stack is None else config.kernel_stack
         kernel.append(stack + config.process_slab + (group.threads - 1) * (stack + config.thread_slab))

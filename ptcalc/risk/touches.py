@@ -109,7 +109,7 @@ def part_pool(case: Case) -> Iterator[Note]:
     name = _full_segment(case)
     if name is None or case.subject is None or case.subject[0].policy != "today":
         return
-    workload, page = case.workload, case.geometry.pmd_size
+    workload, page = case.workload, case.geometry.default_huge_page
     segment, host = workload.segments[name], workload.host
     helps = any(
         result.policy == f"hugetlb-{case.geometry.huge_page_name(page)}" and result.risk.level != "oom"

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from ptcalc import arch
 from ptcalc.arch import kernels
 from ptcalc.errors import MAX_COLLECTED
 from ptcalc.result import Assumption
@@ -86,7 +85,7 @@ def _defaults(workload: Workload) -> Iterator[Default]:
 
 
 def _pools(workload: Workload) -> Iterator[Default]:
-    geometry = arch.get(workload.host.arch)
+    geometry = workload.geometry
     pools = workload.host.hugepages or {}
     huge = [segment for segment in workload.segments.values() if segment.backing == "hugetlb"]
     missing = sorted({page_of(segment, geometry) for segment in huge} - set(pools))
@@ -109,7 +108,7 @@ def _mapping(path: Path, mapping: Mapping, workload: Workload) -> Iterator[Defau
 
 
 def _alignment(segment: Segment, workload: Workload) -> str:
-    geometry = arch.get(workload.host.arch)
+    geometry = workload.geometry
     if segment.backing != "hugetlb" and segment.thp != "never":
         return f"{show_size(geometry.thp_size)}, congruent with the offset"
     return show_size(page_of(segment, geometry))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from itertools import islice
 from typing import NamedTuple
@@ -60,8 +60,8 @@ def _all(workload: Workload) -> Iterator[Problem]:
 
 def _host(workload: Workload) -> Iterator[Problem]:
     host = workload.host
-    if host.arch not in arch.names():
-        names = arch.names()
+    names = (*workload.geometries, *arch.names())
+    if host.arch not in names:
         yield Problem(
             ("host", "arch"),
             f"unknown architecture {quote(host.arch)}",
@@ -90,7 +90,7 @@ def _pools(workload: Workload) -> Iterator[Problem]:
     node, whole = workload.positions.find(path)
     if node is not None and whole and isinstance(node.value, dict) and len(node.value) > len(pools):
         yield Problem(path, "one page size stands here twice, in different words", "each page size once")
-    known = arch.get(workload.host.arch).huge_pages
+    known = workload.geometry.huge_pages
     for size, count in pools.items():
         if size not in known:
             yield Problem(path, f"{workload.host.arch} has no huge pages of {show_size(size)}", _sizes(known))
@@ -99,7 +99,7 @@ def _pools(workload: Workload) -> Iterator[Problem]:
 
 
 def _segments(workload: Workload) -> Iterator[Problem]:
-    geometry = arch.get(workload.host.arch)
+    geometry = workload.geometry
     pieces = 0
     for name, segment in workload.segments.items():
         path = ("segments", name)
@@ -121,9 +121,6 @@ def _segment(path: Path, segment: Segment, geometry: Geometry, workload: Workloa
         if segment.page_size is not None and segment.page_size not in geometry.huge_pages:
             what = f"{geometry.name} has no huge pages of {show_size(segment.page_size)}"
             yield Problem((*path, "page_size"), what, _sizes(geometry.huge_pages))
-        if segment.page_size is None and geometry.pmd_size not in geometry.huge_pages:
-            what = f"{geometry.name} has no huge pages of {show_size(geometry.pmd_size)}, the default"
-            yield Problem(path, what, f"page_size: {_sizes(geometry.huge_pages)}")
         if segment.thp != "never":
             yield Problem(
                 (*path, "thp"),
@@ -146,7 +143,7 @@ def _segment(path: Path, segment: Segment, geometry: Geometry, workload: Workloa
 
 
 def _processes(workload: Workload) -> Iterator[Problem]:
-    geometry = arch.get(workload.host.arch)
+    geometry = workload.geometry
     total = 0
     for name, group in workload.processes.items():
         path = ("processes", name)
@@ -208,7 +205,7 @@ def extent(mapping: Mapping, segment: Segment, geometry: Geometry) -> Extent:
 def page_of(segment: Segment, geometry: Geometry) -> int:
     """Return the page size to which offsets, addresses and lengths of a segment are bound, bytes."""
     if segment.backing == "hugetlb":
-        return segment.page_size or geometry.pmd_size
+        return segment.page_size or geometry.default_huge_page
     return geometry.base_page
 
 
@@ -330,5 +327,5 @@ def _up(value: int, step: int) -> int:
     return -(-value // step) * step
 
 
-def _sizes(known: dict[int, str]) -> str:
+def _sizes(known: Collection[int]) -> str:
     return ", ".join(show_size(size) for size in known) or "none"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping as MappingOf
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
 from pydantic_core import ValidationError
 
+from ptcalc.arch import Geometry
 from ptcalc.errors import InputError, printable
 from ptcalc.workload.assumptions import assumptions, refuse_guesses
 from ptcalc.workload.checks import check
@@ -22,15 +24,17 @@ STDIN = "<stdin>"
 FILES = "the path of a workload file, or - for standard input"
 
 
-def load(path: str | os.PathLike[str], *, strict: bool = False) -> Workload:
+def load(
+    path: str | os.PathLike[str], *, strict: bool = False, geometries: MappingOf[str, Geometry] | None = None
+) -> Workload:
     """Read a workload file; ``-`` is standard input.
 
-    ``strict`` refuses to guess a default that matters.  Raises InputError, with file, line and column, for
-    whatever is not a workload, and for a file that cannot be read.
+    ``strict`` refuses to guess a default that matters; ``geometries`` are architectures of the user's own, by name.
+    Raises InputError, with file, line and column, for whatever is not a workload, and for a file that cannot be read.
     """
     name = os.fsdecode(path)
     if name == "-":
-        return loads(_standard_input(), name=STDIN, strict=strict)
+        return loads(_standard_input(), name=STDIN, strict=strict, geometries=geometries)
     try:
         with open(name, "rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -38,18 +42,27 @@ def load(path: str | os.PathLike[str], *, strict: bool = False) -> Workload:
         raise InputError(f"cannot be read: {error.strerror or error}", file=name, accepted=FILES) from None
     except ValueError as error:  # a NUL in the name
         raise InputError(f"cannot be read: {error}", file=name, accepted=FILES) from None
-    return loads(data, name=name, strict=strict)
+    return loads(data, name=name, strict=strict, geometries=geometries)
 
 
-def loads(text: str | bytes, *, name: str = "<string>", strict: bool = False) -> Workload:
-    """Read a workload from text or UTF-8 bytes; errors call the file ``name``.  Raises as `load` does."""
+def loads(
+    text: str | bytes,
+    *,
+    name: str = "<string>",
+    strict: bool = False,
+    geometries: MappingOf[str, Geometry] | None = None,
+) -> Workload:
+    """Read a workload from text or UTF-8 bytes; errors call the file ``name``.
+
+    Parameters and errors are those of `load`.
+    """
     positions = compose(decode(text, name) if isinstance(text, bytes) else text, name)
     try:
         sections = validate(_plain(positions))
     except ValidationError as error:
         raise refusal(error, positions) from None
     sections.setdefault("segments", {})
-    workload = _always_private(Workload(**sections, positions=positions))
+    workload = _always_private(Workload(**sections, positions=positions, geometries=geometries or {}))
     check(workload)
     if strict:
         refuse_guesses(workload)

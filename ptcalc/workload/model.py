@@ -7,10 +7,13 @@ both are applied by `load`, which is the way to make a workload.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
+from ptcalc import arch
+from ptcalc.arch import Geometry, kernels
 from ptcalc.errors import InputError
 from ptcalc.result import Assumption
 from ptcalc.workload.source import Path, Positions
@@ -156,6 +159,17 @@ class Workload:
     processes: dict[str, ProcessGroup]
     positions: Positions
     assumptions: tuple[Assumption, ...] = ()
+    geometries: MappingOf[str, Geometry] = field(default_factory=dict)  # of the user's own, by name
+
+    @property
+    def kernel(self) -> kernels.Kernel:
+        """The kernel version, by default the newest known.  Raises ValueError for one that is not known."""
+        return kernels.parse(self.host.kernel or kernels.NEWEST_TEXT)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The page tables of its architecture and kernel.  Raises UnknownArch, or ValueError for the kernel."""
+        return arch.get(self.host.arch, self.geometries).at(self.kernel.version)
 
     @property
     def file(self) -> str:

@@ -9,7 +9,6 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptcalc import arch
 from ptcalc.errors import InputError
 from ptcalc.workload import Workload, loads
 from ptcalc.workload.sizes import MAX_COUNT, SIZE_LIMIT
@@ -56,7 +55,7 @@ def loaded(text: str | bytes) -> Workload | None:
 
 
 def keeps_bounds(workload: Workload) -> None:
-    geometry = arch.get(workload.host.arch)
+    geometry = workload.geometry
     assert 0 < sum(group.count for group in workload.processes.values()) <= MAX_COUNT
     assert 0 < workload.host.memory < SIZE_LIMIT
     for group in workload.processes.values():

@@ -1,0 +1,89 @@
+"""From tables to bytes: the memory that they take, and what each counter of the kernel shows of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ptcalc.arch import Level
+from ptcalc.arch.kernels import TableCost
+from ptcalc.engine.footprint import Footprint
+from ptcalc.result import LevelTables, PageTables
+
+# Beyond so many standard deviations a normal distribution has nothing that counts.
+_TAIL = 9
+
+
+def page_tables(
+    footprint: Footprint, levels: Sequence[Level], costs: Sequence[TableCost], counts: Sequence[int]
+) -> PageTables:
+    """Return all tables of all processes, the memory they take, and what the counters of the machine show."""
+    found, used, shown, charged, weights = [], 0, 0, 0, []
+    tallies = footprint.tally(counts)
+    for place, (level, cost, tally) in enumerate(zip(levels, costs, tallies, strict=False)):
+        exact, expected = tally.total(counts)
+        tables = exact + round(expected)
+        allocations = _allocations(footprint, place, cost, counts)
+        used += allocations * cost.allocation
+        shown += allocations * cost.page_tables
+        charged += allocations * (cost.memcg or 0)
+        weights.append(cost.page_tables // cost.per_allocation)
+        if tables:
+            found.append(LevelTables(level.name, tables, tables * level.table_bytes))
+    is_exact = footprint.is_exact(counts)
+    sd = None if is_exact else round(footprint.variance_total(counts, weights) ** 0.5)
+    memcg = None if costs[0].memcg is None else charged
+    return PageTables(shown, used, is_exact, sd, tuple(found), memcg)
+
+
+def used_bytes(footprint: Footprint, costs: Sequence[TableCost], counts: Sequence[int]) -> int:
+    """Return the memory that the tables take (bytes)."""
+    return sum(
+        _allocations(footprint, place, cost, counts) * cost.allocation
+        for place, (cost, _) in enumerate(zip(costs, footprint.tally(counts), strict=False))
+    )
+
+
+def marginal_bytes(footprint: Footprint, costs: Sequence[TableCost], counts: Sequence[int], group: int) -> int:
+    """Return the memory that the unshared tables of one process of a group take (bytes)."""
+    return sum(
+        round(_of_one_process(footprint, place, cost, counts, group)) * cost.allocation
+        for place, (cost, _) in enumerate(zip(costs, footprint.tally(counts), strict=False))
+    )
+
+
+def _allocations(footprint: Footprint, place: int, cost: TableCost, counts: Sequence[int]) -> int:
+    """Return how many allocations the tables of a level need, all processes together."""
+    tally = footprint.tally(counts)[place]
+    if cost.per_allocation == 1:
+        exact, expected = tally.total(counts)
+        return exact + round(expected)
+    # A page is cut up for one mm alone, so that each process rounds up to pages of its own.
+    private = sum(
+        count * _of_one_process(footprint, place, cost, counts, group) for group, count in enumerate(counts) if count
+    )
+    shared = math.ceil((tally.shared_exact + tally.shared_expected) / cost.per_allocation)
+    return round(private) + shared
+
+
+def _of_one_process(
+    footprint: Footprint, place: int, cost: TableCost, counts: Sequence[int], group: int
+) -> int | float:
+    """Return the expected allocations of a level for the unshared tables of one process."""
+    tally = footprint.tally(counts)[place]
+    exact, expected, per = tally.private_exact[group], tally.private_expected[group], cost.per_allocation
+    if per == 1:
+        return exact + expected if expected else exact
+    if not expected:
+        return -(-exact // per)
+    only_here = [int(at == place) for at in range(len(footprint.levels))]
+    return _expected_ceiling(exact + expected, footprint.variance_private(counts, group, only_here) ** 0.5, per)
+
+
+def _expected_ceiling(mean: float, sd: float, per: int) -> float:
+    """Return E[ceil(X / per)] of a whole number X, taken as normal: the sum over k of P(X > k per)."""
+    first = max(math.floor((mean - _TAIL * sd) / per), 0)
+    last = math.ceil((mean + _TAIL * sd) / per)
+    if sd == 0:
+        return math.ceil(mean / per)
+    return first + sum(0.5 * math.erfc((k * per + 0.5 - mean) / (sd * math.sqrt(2))) for k in range(first, last + 1))
