@@ -69,10 +69,12 @@ def _host(workload: Workload) -> Iterator[Problem]:
             nearest(host.arch, names),
         )
         return
+    known = True
     if host.kernel is not None:
         try:
             kernels.parse(host.kernel)
         except ValueError as error:
+            known = False
             what, _, accepted = str(error).partition("; accepted: ")
             yield Problem(("host", "kernel"), f"{quote(host.kernel)}: {what}", accepted or None)
     if host.mem_total is not None and host.mem_total > host.memory:
@@ -81,7 +83,8 @@ def _host(workload: Workload) -> Iterator[Problem]:
             f"{show_size(host.mem_total)} is more than memory",
             f"at most {show_size(host.memory)}",
         )
-    yield from _pools(workload)
+    if known:
+        yield from _pools(workload)
 
 
 def _pools(workload: Workload) -> Iterator[Problem]:
