@@ -84,7 +84,7 @@ def evaluate(
     from ptcalc.policies import policies_of
 
     settings = None if config is None else risk.load_config(config)
-    loaded = ptcalc.load(workload, strict=strict)
+    loaded = ptcalc.load(workload, strict=strict, geometries=settings.geometries if settings else None)
     known = {policy.name: policy for policy in policies_of(loaded.geometry)}
     for name in policies:
         _require(name, known, "policy", "--policy")

@@ -137,7 +137,11 @@ def _page_tables(page: Page, result: PolicyResult) -> None:
         [level.level, f"{mark}{level.tables:,}", f"{mark}{level.bytes:,}"] for level in tables.levels
     ]
     rows.append([("memory taken", "bold"), "", f"{mark}{tables.used_bytes:,}"])
-    rows.append(["shown as PageTables", "", f"{mark}{tables.bytes:,}"])
+    rows.append(["PageTables in /proc/meminfo", "", f"{mark}{tables.bytes:,}"])
+    summed = sum(process.count * process.vmpte_bytes for process in result.processes)
+    rows.append(["VmPTE of all processes", "", f"{mark}{summed:,}"])
+    if tables.memcg_bytes is not None:
+        rows.append(["pagetables in memory.stat", "", f"{mark}{tables.memcg_bytes:,}"])
     page.table((Column("level", right=False), Column("tables"), Column("bytes")), rows, indent=4)
     if tables.sd_bytes is not None:
         page.say(f"one standard deviation: {_bytes(tables.sd_bytes)}", indent=4)

@@ -214,6 +214,7 @@ def _policies(page: Page, estimate: Estimate) -> None:
         shown |= _policy_table(page, deployable)
         _changes(page, deployable, "needs")
         _bounds(page, deployable)
+        _counters(page, deployable)
     if others:
         as_of = max(result.availability.as_of for result in others)
         page.heading(f"NO MAINLINE KERNEL YET (as of {as_of}): figures of what would be")
@@ -221,6 +222,29 @@ def _policies(page: Page, estimate: Estimate) -> None:
         _changes(page, others, "would need")
         _bounds(page, others)
     _legend(page, estimate, shown)
+
+
+def _counters(page: Page, results: list[PolicyResult]) -> None:
+    """Show what each counter would read, for the policies where one differs from the memory taken."""
+    rows: list[list[Cell]] = []
+    for result in results:
+        tables = result.page_tables
+        summed = sum(process.count * process.vmpte_bytes for process in result.processes)
+        read = [fmt.size(each, exact=tables.exact) for each in (tables.used_bytes, tables.bytes, summed)]
+        if tables.memcg_bytes is not None:
+            read.append(fmt.size(tables.memcg_bytes, exact=tables.exact))
+        if len(set(read)) > 1:
+            rows.append([result.policy, *read, *["-"] * (4 - len(read))])
+    if rows:
+        page.heading("COUNTERS that read otherwise")
+        columns = (
+            Column("policy", right=False),
+            Column("memory taken"),
+            Column("PageTables"),
+            Column("sum of VmPTE"),
+            Column("memory.stat pagetables"),
+        )
+        page.table(columns, rows)
 
 
 def _legend(page: Page, estimate: Estimate, shown: frozenset[str]) -> None:

@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptcalc.errors import CannotDoHere, InputError, nearest, quote
+from ptcalc.errors import CannotDoHere, InputError, quote
 from ptcalc.risk import constants
 
 if TYPE_CHECKING:
-    from ptcalc.workload.source import Node, Positions
+    from ptcalc.arch import Geometry
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class Config:
     process_slab: int = constants.PROCESS_SLAB
     thread_slab: int = constants.THREAD_SLAB
     pid_max: int = constants.PID_MAX
+    # architectures of the user's own, by name
+    geometries: Mapping[str, Geometry] = field(default_factory=dict)
 
 
 def load_config(path: str | PathLike[str]) -> Config:
@@ -75,19 +77,24 @@ def loads_config(text: str, *, name: str = "<string>") -> Config:
     if root is None:
         return Config()
     values: dict[str, Any] = {}
-    for section, content in _entries(positions, root, ("version", *KEYS)):
+    for section, content in source.entries(positions, root, ("version", *KEYS, "geometries")):
         if section == "version":
             if content.value != "1":
                 unknown = InputError("this is no version that this ptcalc reads", accepted="1")
                 raise positions.at(content, unknown)
             continue
-        for key, node in _entries(positions, content, KEYS[section]):
-            field, read = KEYS[section][key]
+        if section == "geometries":
+            from ptcalc.workload.geometries import read_geometries
+
+            values["geometries"] = read_geometries(positions, content)
+            continue
+        for key, node in source.entries(positions, content, KEYS[section]):
+            name_of_field, read = KEYS[section][key]
             if not isinstance(node.value, str) or node.null:
                 single = InputError(f"{section}.{key} is no single value", accepted="one value")
                 raise positions.at(node, single)
             try:
-                values[field] = read(node.value.strip())
+                values[name_of_field] = read(node.value.strip())
             except InputError as error:
                 raise positions.at(node, error) from None
     config = Config(**values)
@@ -95,20 +102,6 @@ def loads_config(text: str, *, name: str = "<string>") -> Config:
         above = InputError("levels.warning is above levels.ok", accepted="at most the share of levels.ok")
         raise positions.error(("levels", "warning"), above)
     return config
-
-
-def _entries(positions: Positions, node: Node, known: Iterable[str]) -> Iterator[tuple[str, Node]]:
-    """Yield the entries of a mapping whose keys must be known."""
-    names = tuple(known)
-    accepted = ", ".join(names)
-    if not isinstance(node.value, dict):
-        raise positions.at(node, InputError("no mapping stands here", accepted=f"the keys {accepted}"))
-    for key, (at, content) in node.value.items():
-        if key not in names:
-            error = InputError(f"unknown key {quote(key)}", accepted=accepted)
-            error.suggestion = nearest(key, names)
-            raise positions.at(at, error)
-        yield key, content
 
 
 # Numbers beyond this mean nothing here.

@@ -8,11 +8,12 @@ text.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Union
 
 import yaml
 
-from ptcalc.errors import InputError, quote
+from ptcalc.errors import InputError, nearest, quote
 
 Path = tuple[str | int, ...]
 Value = Union[str, "list[Node]", "dict[str, tuple[Node, Node]]"]
@@ -165,6 +166,23 @@ def compose(text: str, file: str) -> Positions:
     positions = Positions(file, text)
     root = _Composer(positions).compose()
     return Positions(file, text, root)
+
+
+def entries(positions: Positions, node: Node, known: Iterable[str] | None) -> Iterator[tuple[str, Node]]:
+    """Yield the entries of a mapping whose keys must be known (None: names are free).
+
+    Raises InputError, at its place, for an unknown key and for what is no mapping.
+    """
+    names = None if known is None else tuple(known)
+    accepted = "names and what they stand for" if names is None else f"the keys {', '.join(names)}"
+    if not isinstance(node.value, dict):
+        raise positions.at(node, InputError("no mapping stands here", accepted=accepted))
+    for key, (at, content) in node.value.items():
+        if names is not None and key not in names:
+            error = InputError(f"unknown key {quote(key)}", accepted=", ".join(names))
+            error.suggestion = nearest(key, names)
+            raise positions.at(at, error)
+        yield key, content
 
 
 class _Composer:
