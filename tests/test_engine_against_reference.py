@@ -11,7 +11,7 @@ import statistics
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 import ptcalc
 from tests import strategies as make
@@ -80,7 +80,23 @@ def test_hugetlb(document: Document) -> None:
     agree(document)
 
 
+def refusing_beside_willing() -> Document:
+    """One who refuses huge pages, in a shared set with one who would have them and touches nothing."""
+    refuses = {"segment": "s0", "madvise": "nohugepage", "touch": {"ranges": [{"start": 0, "length": 1}]}}
+    advises = {"segment": "s0", "map": "private", "madvise": "hugepage", "touch": refuses["touch"]}
+    return {
+        "version": 1,
+        "host": {"memory": "1 TiB"},
+        "segments": {"s0": {"backing": "shmem", "thp": "advise", "size": 2 * MIB}},
+        "processes": {
+            "g0": {"count": 1, "mappings": [{"segment": "s0", "touch": "none"}]},
+            "g1": {"count": 1, "mappings": [refuses, advises]},
+        },
+    }
+
+
 @thorough()
+@example(refusing_beside_willing())
 @given(make.workloads(backings=("shmem", "file")))
 def test_page_cache(document: Document) -> None:
     agree(document)

@@ -49,13 +49,18 @@ class Touched:
         return _take(self, which)
 
 
+# Roles of covers.
+TOUCHES, BLOCKS, FIRM = range(3)
+
+
 @dataclass(frozen=True, slots=True)
 class Covers:
     """Tables reached, shape (C,); ``run`` is the row of `Touched` that reaches them.
 
     Strided rows (``stride`` > 0) reach only the tables that hold ``anchor`` + j * stride (bytes).
-    ``held``: slots of the draw in each table (0 where certain).  ``blocks``: what is touched here takes the table
-    away instead (a huge page in place of base pages).
+    ``held``: slots of the draw in each table (0 where certain).  ``role``: what is touched here needs a table
+    (TOUCHES), or takes it away from those (BLOCKS: a huge page in place of base pages), or needs it even so
+    (FIRM).
     """
 
     run: Ints
@@ -66,7 +71,7 @@ class Covers:
     held: Ints
     anchor: Ints
     stride: Ints
-    blocks: Flags
+    role: NDArray[np.int8]
 
     def take(self, which: NDArray[np.bool_] | Ints) -> Covers:
         """Return the chosen rows."""
@@ -81,7 +86,7 @@ class Covers:
         """Return the rows in another scope whose table 0 is table `shift` of this one."""
         return Covers(
             self.run, scope, self.lo - shift, self.hi - shift, self.log_empty, self.held,
-            np.where(self.stride > 0, self.anchor - shift * span, 0), self.stride, self.blocks,
+            np.where(self.stride > 0, self.anchor - shift * span, 0), self.stride, self.role,
         )  # fmt: skip
 
     def clipped(self, lo: Ints, hi: Ints) -> Covers:
@@ -89,7 +94,7 @@ class Covers:
         low, high = np.maximum(self.lo, lo), np.minimum(self.hi, hi)
         keep = low < high
         part = type(self)(
-            self.run, self.scope, low, high, self.log_empty, self.held, self.anchor, self.stride, self.blocks
+            self.run, self.scope, low, high, self.log_empty, self.held, self.anchor, self.stride, self.role
         )
         return part if keep.all() else part.take(keep)
 
@@ -112,7 +117,7 @@ def covers(touched: Touched, span: int) -> Covers:
 
 def _rows(run: Ints, lo: Ints, hi: Ints, log: Floats, held: Ints, anchor: Ints, stride: Ints) -> Covers:
     many = len(run)
-    return Covers(run, np.zeros(many, np.int64), lo, hi, log, held, anchor, stride, np.zeros(many, bool))
+    return Covers(run, np.zeros(many, np.int64), lo, hi, log, held, anchor, stride, np.zeros(many, np.int8))
 
 
 def _certain(touched: Touched, run: Ints, span: int) -> Covers:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ptcalc.engine.covers import Covers, Touched
+from ptcalc.engine.covers import BLOCKS, FIRM, TOUCHES, Covers, Touched
 from ptcalc.engine.union import atoms, certain_union
 from ptcalc.engine.variance import Uncertain, crossing, variance
 
@@ -161,14 +161,16 @@ class Footprint:
         found = atoms(rest, level.span)
         cover = found.pair_cover
         many = len(found.scope)
-        touching = ~rest.blocks[cover]
-        log = np.bincount(found.pair_atom[touching], rest.log_empty[cover[touching]], many)
-        gone = np.bincount(found.pair_atom[~touching], rest.log_empty[cover[~touching]], many) == -np.inf
+        role = rest.role[cover]
+        soft, blocking, firm = (
+            np.bincount(found.pair_atom[role == each], rest.log_empty[cover[role == each]], many)
+            for each in (TOUCHES, BLOCKS, FIRM)
+        )
         blocked = np.zeros(many, bool)
-        blocked[found.pair_atom[~touching]] = True
-        certain = (log == -np.inf) & ~blocked
+        blocked[found.pair_atom[role == BLOCKS]] = True
+        certain = (firm == -np.inf) | ((soft == -np.inf) & ~blocked)
         np.add.at(exact, found.scope[certain], found.count[certain])
-        open_ = (log < 0) & ~certain & ~gone
+        open_ = ~certain & ((firm < 0) | ((soft < 0) & (blocking > -np.inf)))
         uncertain = Uncertain.of(found, rest, open_, level, self.groups, self.touched)
         moves = (uncertain.scope >= self.groups) | blocked[open_]
         still = uncertain.only(~moves)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ptcalc.engine.covers import Touched
+from ptcalc.engine.covers import BLOCKS, FIRM, TOUCHES, Touched
 from ptcalc.engine.occupancy import log_empty
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Listed:
         """List the tables of all levels; None if they are many, or if it is not known which ones they are."""
         if sum(int(part.count.sum()) for part in parts) > MOST:
             return None
-        if any((part.count != part.width).any() or part.blocks.any() for part in parts):
+        if any((part.count != part.width).any() or (part.role == BLOCKS).any() for part in parts):
             return None
         rows = [_list(part, touched, counts, domains) for part in parts if len(part.count)]
         if not rows:
@@ -69,7 +69,7 @@ def _list(part: Uncertain, touched: Touched, counts: Floats, domains: Ints) -> t
         first[at, domain] = np.minimum(first[at, domain], (low - touched.origin[run]) // touched.step[run])
         end[at, domain] = np.maximum(end[at, domain], (high - 1 - touched.origin[run]) // touched.step[run] + 1)
     first = np.minimum(first, end)
-    empty = part.logs(touched, counts)[0]
+    empty = part.log(touched, counts, TOUCHES, FIRM)
     return np.repeat(part.weight, part.count), np.repeat(empty, part.count), first, end
 
 

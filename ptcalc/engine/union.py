@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ptcalc.engine.covers import Covers
+from ptcalc.engine.covers import BLOCKS, Covers
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -45,7 +45,7 @@ def certain_union(covers: Covers, scopes: int) -> tuple[Ints, Covers]:
     scope, lo, hi = covers.scope[order], covers.lo[order], covers.hi[order]
     seen = _reach_before(scope, lo, hi)
     fresh = np.maximum(hi - np.maximum(lo, seen), 0)
-    difficult = (covers.log_empty > -np.inf) | (covers.stride > 0) | covers.blocks
+    difficult = (covers.log_empty > -np.inf) | (covers.stride > 0) | (covers.role == BLOCKS)
     rest = np.zeros(len(scope), bool)
     if difficult.any():
         opens = lo >= seen

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ptcalc.engine.covers import Covers, Touched
+from ptcalc.engine.covers import BLOCKS, FIRM, TOUCHES, Covers, Touched
 from ptcalc.engine.listed import Listed, covariance, joint_less_product
 from ptcalc.engine.occupancy import log_empty
 from ptcalc.engine.union import Atoms
@@ -34,8 +34,8 @@ class Uncertain:
     """A rows of alike tables (see `union.Atoms`), with P (atom, run) pairs.
 
     ``start``: first byte of the row's first table on its scope's axis, ``offset``: from there to addresses of the
-    run; ``log``: log of the probability that the pair's run leaves such a table empty, for one process; ``blocks``:
-    what the run touches takes the table away; ``shared``: every process of the run's group makes the draw.
+    run; ``log_empty``: log of the probability that the pair's run leaves such a table empty, for one process; ``role``:
+    that of `Covers`; ``shared``: every process of the run's group makes the draw.
     """
 
     span: int
@@ -48,16 +48,18 @@ class Uncertain:
     pair_atom: Ints
     pair_run: Ints
     offset: Ints
-    log: Floats
+    log_empty: Floats
     held: Ints
-    blocks: Flags
+    role: NDArray[np.int8]
     shared: Flags
 
     @classmethod
     def empty(cls, span: int) -> Self:
         """Return no rows at all."""
         ints, floats, flags = np.zeros(0, np.int64), np.zeros(0), np.zeros(0, bool)
-        return cls(span, ints, ints, ints, ints, ints, floats, ints, ints, ints, floats, ints, flags, flags)
+        return cls(
+            span, ints, ints, ints, ints, ints, floats, ints, ints, ints, floats, ints, np.zeros(0, np.int8), flags
+        )
 
     @classmethod
     def of(cls, atoms: Atoms, covers: Covers, keep: Flags, level: LevelCovers, groups: int, touched: Touched) -> Self:
@@ -77,10 +79,10 @@ class Uncertain:
             pair_atom=number[atoms.pair_atom[pairs]],
             pair_run=covers.run[cover],
             offset=np.where(level.by_file[atoms.scope[atoms.pair_atom[pairs]]], touched.base[covers.run[cover]], 0),
-            log=covers.log_empty[cover],
+            log_empty=covers.log_empty[cover],
             held=covers.held[cover],
-            blocks=covers.blocks[cover],
-            shared=(atoms.scope[atoms.pair_atom[pairs]] >= groups) | covers.blocks[cover],
+            role=covers.role[cover],
+            shared=(atoms.scope[atoms.pair_atom[pairs]] >= groups) | (covers.role[cover] == BLOCKS),
         )
 
     def only(self, keep: Flags) -> Self:
@@ -91,8 +93,8 @@ class Uncertain:
         number = np.cumsum(keep) - 1
         return type(self)(
             self.span, self.scope[keep], self.family[keep], self.start[keep], self.count[keep], self.width[keep],
-            self.weight[keep], number[self.pair_atom[pairs]], self.pair_run[pairs], self.offset[pairs], self.log[pairs],
-            self.held[pairs], self.blocks[pairs], self.shared[pairs],
+            self.weight[keep], number[self.pair_atom[pairs]], self.pair_run[pairs], self.offset[pairs],
+            self.log_empty[pairs], self.held[pairs], self.role[pairs], self.shared[pairs],
         )  # fmt: skip
 
     def weighted(self, weight: int) -> Self:
@@ -104,19 +106,16 @@ class Uncertain:
         many = self.shared & touched.each[self.pair_run]
         return np.where(many, counts[touched.group[self.pair_run]], 1.0)
 
-    def logs(self, touched: Touched, counts: Floats) -> tuple[Floats, Floats]:
-        """Return (log of P(no process touches the table), log of P(nothing takes it away)), shape (A,)."""
-        value = self.log * self.times(touched, counts)
-        many = len(self.scope)
-        return (
-            np.bincount(self.pair_atom[~self.blocks], value[~self.blocks], many).astype(np.float64),
-            np.bincount(self.pair_atom[self.blocks], value[self.blocks], many).astype(np.float64),
-        )
+    def log(self, touched: Touched, counts: Floats, *roles: int) -> Floats:
+        """Return the log of the probability that no process touches the table in one of the roles, shape (A,)."""
+        chosen = np.isin(self.role, roles)
+        value = (self.log_empty * self.times(touched, counts))[chosen]
+        return np.bincount(self.pair_atom[chosen], value, len(self.scope)).astype(np.float64)
 
     def expected(self, touched: Touched, counts: Floats) -> Floats:
         """Return the expected number of tables in each row, shape (A,)."""
-        empty, kept = self.logs(touched, counts)
-        return np.asarray(self.count * -np.expm1(empty) * np.exp(kept))
+        soft, kept, firm = (self.log(touched, counts, role) for role in (TOUCHES, BLOCKS, FIRM))
+        return np.asarray(self.count * (-np.expm1(firm) + np.exp(firm + kept) * -np.expm1(soft)))
 
 
 def variance(parts: Sequence[Uncertain], touched: Touched, counts: Floats) -> float:
@@ -133,7 +132,7 @@ def variance(parts: Sequence[Uncertain], touched: Touched, counts: Floats) -> fl
     if listed is not None:
         return max(covariance(listed, listed, touched.slots[sample], touched.drawn[sample], times), 0.0)
     total = 0.0
-    empty = np.concatenate([part.logs(touched, counts)[0] for part in parts])
+    empty = np.concatenate([part.log(touched, counts, TOUCHES, FIRM) for part in parts])
     count = np.concatenate([part.count for part in parts]).astype(float)
     weight = np.concatenate([part.weight for part in parts])
     size = count * weight
@@ -197,13 +196,13 @@ def _cross_levels(mine: Uncertain, all_: Uncertain, touched: Touched, group: int
     domains, sample = _draws([run], touched)
     slots, drawn = touched.slots[sample], touched.drawn[sample]
     here = np.zeros((len(mine.count), len(domains)), np.int64)
-    pairs = np.flatnonzero(np.isin(touched.domain[mine.pair_run], domains) & ~mine.blocks)
+    pairs = np.flatnonzero(np.isin(touched.domain[mine.pair_run], domains) & (mine.role != BLOCKS))
     np.maximum.at(
         here, (mine.pair_atom[pairs], np.searchsorted(domains, touched.domain[mine.pair_run[pairs]])), mine.held[pairs]
     )
     there = np.zeros((len(all_.count), len(domains)), np.int64)
     np.maximum.at(there, (all_.pair_atom[own], np.searchsorted(domains, touched.domain[run])), all_.held[own])
-    empty_here, empty_there = mine.logs(touched, counts)[0], all_.logs(touched, counts)[0]
+    empty_here, empty_there = (part.log(touched, counts, TOUCHES, FIRM) for part in (mine, all_))
     random = drawn > 0
     once = np.ones(int(random.sum()))
     both = empty_here[:, None] + empty_there[None, :]
@@ -212,7 +211,7 @@ def _cross_levels(mine: Uncertain, all_: Uncertain, touched: Touched, group: int
     if all_.span >= mine.span:
         return total
     # Shared tables inside one of the process's own tables: its draws that reach them reach that one too.
-    of_process = np.bincount(all_.pair_atom[own], all_.log[own], len(all_.count)).astype(np.float64)
+    of_process = np.bincount(all_.pair_atom[own], all_.log_empty[own], len(all_.count)).astype(np.float64)
     atom, first = np.unique(all_.pair_atom[own], return_index=True)
     start = all_.start[atom] + touched.base[run[first]]
     for at in range(len(mine.count)):
@@ -242,7 +241,7 @@ def _held(parts: Sequence[Uncertain], touched: Touched, counts: Floats, domains:
     base = 0
     for part in parts:
         number = np.searchsorted(domains, touched.domain[part.pair_run])
-        np.add.at(held, (base + part.pair_atom, number), np.where(part.blocks, 0, part.held))
+        np.add.at(held, (base + part.pair_atom, number), np.where(part.role == BLOCKS, 0, part.held))
         times[number] = part.times(touched, counts)
         base += len(part.count)
     return held, times
@@ -271,7 +270,7 @@ def _neighbours(part: Uncertain, touched: Touched) -> Floats:
     out = np.zeros(len(part.pair_run))
     step, origin = touched.step[part.pair_run], touched.origin[part.pair_run]
     count = part.count[part.pair_atom]
-    random = (touched.drawn[part.pair_run] > 0) & ~part.blocks & (count > 1)
+    random = (touched.drawn[part.pair_run] > 0) & (part.role != BLOCKS) & (count > 1)
     grid = np.gcd(part.span, step)
     start = part.start[part.pair_atom]
     for at in np.flatnonzero(random):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptcalc.arch import Geometry, Level
 from ptcalc.arch.geometry import HIGHEST_ADDRESS
-from ptcalc.engine.covers import RANDOM, Covers, Touched, covers
+from ptcalc.engine.covers import BLOCKS, FIRM, RANDOM, TOUCHES, Covers, Touched, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
 from ptcalc.engine.union import sorting
 from ptcalc.layout.rows import BACKINGS, MADVISE, THP, UFFD, Layout, Rows
@@ -147,7 +147,7 @@ class View:
         run = chosen[found.run]
         found = Covers(
             run, self.home[self.run_row[run]], found.lo, found.hi, found.log_empty, found.held, found.anchor,
-            found.stride, found.blocks,
+            found.stride, found.role,
         )  # fmt: skip
         free = self.geometry.free_tables_below.get(name)
         if free is not None:
@@ -191,6 +191,9 @@ class View:
             family, origin = np.concatenate([family, more_family]), np.concatenate([origin, more_origin])
         if thp is not None:
             inside = inside.take(~thp.huge[inside.run])
+            # In a set of tables that is shared, those who refuse huge pages need them beside those who do not.
+            keeps = ~thp.may_block[self.run_row[inside.run]]
+            inside = replace(inside, role=np.where(keeps, FIRM, TOUCHES).astype(np.int8))
             vma = self.vmas.of_row[self.run_row[inside.run]]
         parts.append(inside.moved(scope[vma], shift[vma], span))
         if thp is not None and thp.may_block.any():
@@ -255,7 +258,7 @@ class View:
             moved = Covers(
                 made_run[here], np.full(many, int(scope[vma])), part.lo + to_axis, part.hi + to_axis, part.log_empty,
                 part.held, np.where(part.stride > 0, part.anchor + to_axis * span, 0), part.stride,
-                np.ones(many, bool),
+                np.full(many, BLOCKS, np.int8),
             )  # fmt: skip
             if int(scope[vma]) < self.homes:
                 # Beside whole chunks, a home holds the tables of ragged ends, which are never huge.
