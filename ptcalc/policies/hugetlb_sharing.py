@@ -43,8 +43,10 @@ def hugetlb_reasons(place: Place, view: View, row: int, processes: int) -> tuple
     if not geometry.pmd_sharing:
         return (Reason("no-arch-support", f"{geometry.name} does not share hugetlb PMD tables"),)
     if rows.page[row] != geometry.pmd_size:
-        name = geometry.huge_page_name(int(rows.page[row]))
-        return (Reason("page-size", f"only PMD-sized hugetlb pages share PMD tables; {name} pages have none to share"),)
+        name, leaf = geometry.huge_page_name(int(rows.page[row])), geometry.huge_page_name(geometry.pmd_size)
+        above = geometry.index[geometry.huge_pages[int(rows.page[row])]] > geometry.index["pmd"]
+        what = "have none to share" if above else "keep tables of their own"
+        return (Reason("page-size", f"only hugetlb pages of {leaf} share PMD tables; those of {name} {what}"),)
     if not rows.shared[row]:
         return (Reason("map-private", "mapped private: only MAP_SHARED mappings share", "map it shared"),)
     if int(rows.uffd[row]) in _UNSHARING:
