@@ -32,6 +32,7 @@ def _arm64(
     names = [level.name for level in levels]
     pte, pmd = names[0], names[1]
     cont_pte, leaf, cont_pmd, *pud = _HUGE[page]
+    huge = {cont_pte: pte, leaf: pmd, cont_pmd: pmd, **dict(zip(pud, names[2:3], strict=False))}
     return Geometry(
         name=f"arm64-{page // KIB}k-va{va_bits}",
         title=f"arm64, {page // KIB} KiB pages, {va_bits} address bits, {len(levels)} levels",
@@ -40,7 +41,7 @@ def _arm64(
         levels=levels,
         task_size=1 << va_bits,
         default_window=window or 1 << min(va_bits, 48),
-        huge_pages={cont_pte: pte, leaf: pmd, cont_pmd: pmd} | {size: names[2] for size in pud},
+        huge_pages=huge,
         contiguous=frozenset({cont_pte, cont_pmd}),
         default_huge_page=leaf,
         pmd_sharing_since=sharing,
