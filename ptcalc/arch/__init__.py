@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ptcalc.arch import x86
+from ptcalc.arch import arm64, loongarch, powerpc, riscv, s390, x86
 from ptcalc.arch.geometry import Geometry, GeometryError, Level
 
 __all__ = ["Geometry", "GeometryError", "Level", "UnknownArch", "get", "known", "names"]
 
-_KNOWN: dict[str, Geometry] = {geometry.name: geometry for module in (x86,) for geometry in module.GEOMETRIES}
+_MODULES = (x86, arm64, riscv, powerpc, s390, loongarch)
+_KNOWN: dict[str, Geometry] = {geometry.name: geometry for module in _MODULES for geometry in module.GEOMETRIES}
 _ALIASES: dict[str, Geometry] = {alias: geometry for geometry in _KNOWN.values() for alias in geometry.aliases}
 
 

@@ -172,12 +172,13 @@ class Geometry:
 
     @property
     def slot(self) -> int:
-        """Bytes of the default window under one entry of its topmost table that has more than one entry there.
+        """Bytes of the default window under one entry of its topmost table that has more than two entries there.
 
-        A mapping without an address starts in a slot of its own.  With five levels the default window lies
-        under one root entry, so that slots are those of the table below, as mmap without a hint has it.
+        A mapping without an address starts in a slot of its own, beside that of the program.  With five levels the
+        default window lies under one root entry, so that slots are those of the table below, as mmap without a hint
+        has it; so they are where the root has two entries, which would leave room for one mapping.
         """
-        return max((level.reach for level in self.levels if level.reach < self.default_window), default=self.pmd_size)
+        return max(level.reach for level in self.levels if 2 * level.reach < self.default_window)
 
     @property
     def added_levels(self) -> tuple[Level, ...]:
@@ -214,7 +215,7 @@ def _contradictions(geometry: Geometry) -> list[str]:
     top = geometry.levels[-1].span
     if not 0 < geometry.task_size <= min(top, HIGHEST_ADDRESS):
         found.append(f"user space of {geometry.task_size} bytes does not fit below the root, which spans {top}")
-    if not geometry.pmd_size < geometry.default_window <= geometry.task_size + geometry.base_page:
+    if not 2 * geometry.base_page < geometry.default_window <= geometry.task_size + geometry.base_page:
         found.append(f"the default window of {geometry.default_window} bytes does not fit in user space")
     if geometry.kernel_stack <= 0 or geometry.process_tables < geometry.levels[-1].table_bytes:
         found.append("a process needs a kernel stack and at least its root table")

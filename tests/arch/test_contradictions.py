@@ -76,7 +76,12 @@ def test_refused(name: str) -> None:
 def test_shared_pmd_tables_need_pmd_tables() -> None:
     two = (Level(name="pte", entries=2048, span=8 * MIB, table_bytes=16 * KIB),
            Level(name="pgd", entries=2048, span=16 * GIB, table_bytes=16 * KIB))  # fmt: skip
-    same: dict[str, Any] = {"task_size": 16 * GIB, "default_window": 16 * GIB, "huge_pages": {8 * MIB: "pgd"}}
+    same: dict[str, Any] = {
+        "older": (),
+        "task_size": 16 * GIB,
+        "default_window": 16 * GIB,
+        "huge_pages": {8 * MIB: "pgd"},
+    }
     with pytest.raises(GeometryError, match="PMD tables are shared, but there are none"):
         replace(X86, levels=two, default_huge_page=8 * MIB, **same)
     assert replace(X86, levels=two, default_huge_page=8 * MIB, pmd_sharing_since=None, **same).slot == 8 * MIB
