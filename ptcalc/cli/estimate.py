@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         "ptcalc estimate examples/oracle-sga-1500.yaml --policy hugetlb-2M --fail-on warning",
     ),
 )
-@workload_options
+@workload_options("text", "json")
 @click.option(
     "--fail-on",
     type=click.Choice(["warning", "critical", "oom"]),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         "ptcalc explain examples/oracle-sga-1500.yaml --policy file-shared --format json",
     ),
 )
-@workload_options
+@workload_options("text", "json")
 @click.option("--group", metavar="NAME", help="Only this group of processes.")
 def command(
     workload: str,

@@ -27,19 +27,44 @@ def examples(*commands: str) -> str:
     return "\n".join(("\b", "Example:" if len(commands) == 1 else "Examples:", *(f"  {each}" for each in commands)))
 
 
-def workload_options(command: Command) -> Command:
-    """Add WORKLOAD and the options of every command that evaluates one."""
-    for decorate in reversed(
-        (
+def format_option(*forms: str) -> Callable[[Command], Command]:
+    """Return a decorator that adds ``--format`` with these forms, the first of which is the default."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(forms),
+        default=forms[0],
+        show_default=True,
+        help="For people, or for programs.",
+    )
+
+
+def debug_option(command: Command) -> Command:
+    """Add ``--debug``."""
+    return click.option(
+        "--debug",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_debug,
+        help="Show the details of a defect of ptcalc.",
+    )(command)
+
+
+def arch_option(command: Command) -> Command:
+    """Add ``--arch``, for a workload on another machine than its file says."""
+    return click.option("--arch", metavar="NAME", help="In place of the file's host.arch; see ptcalc arch list.")(
+        command
+    )
+
+
+def workload_options(*forms: str) -> Callable[[Command], Command]:
+    """Return a decorator that adds WORKLOAD and the options of every command that evaluates one."""
+
+    def decorate(command: Command) -> Command:
+        options: tuple[Callable[[Command], Command], ...] = (
             click.argument("workload", metavar="WORKLOAD"),
-            click.option(
-                "--format",
-                "form",
-                type=click.Choice(["text", "json"]),
-                default="text",
-                show_default=True,
-                help="For people, or for programs.",
-            ),
+            format_option(*forms),
             click.option(
                 "--policy",
                 "policies",
@@ -56,18 +81,13 @@ def workload_options(command: Command) -> Command:
             ),
             click.option("--strict", is_flag=True, help="Refuse to guess a default that matters."),
             click.option("--config", metavar="FILE", help="Thresholds and constants, see configs/default.yaml."),
-            click.option(
-                "--debug",
-                is_flag=True,
-                is_eager=True,
-                expose_value=False,
-                callback=_debug,
-                help="Show the details of a defect of ptcalc.",
-            ),
+            debug_option,
         )
-    ):
-        command = decorate(command)
-    return command
+        for add in reversed(options):
+            command = add(command)
+        return command
+
+    return decorate
 
 
 def evaluate(
@@ -87,18 +107,19 @@ def evaluate(
     loaded = ptcalc.load(workload, strict=strict, geometries=settings.geometries if settings else None)
     known = {policy.name: policy for policy in policies_of(loaded.geometry)}
     for name in policies:
-        _require(name, known, "policy", "--policy")
+        require(name, known, "policy", "--policy")
     for key, value in answers.items():
         policy, _, name = key.partition(".")
-        _require(policy, policies or known, "evaluated policy" if policies else "policy", "--choice")
+        require(policy, policies or known, "evaluated policy" if policies else "policy", "--choice")
         open_choices = {choice.name: choice for choice in known[policy].choices}
-        _require(name, open_choices, f"choice of {policy}", "--choice")
+        require(name, open_choices, f"choice of {policy}", "--choice")
         if open_choices[name].accepted:
-            _require(value, open_choices[name].accepted, f"value of {key}", "--choice")
+            require(value, open_choices[name].accepted, f"value of {key}", "--choice")
     return ptcalc.estimate(loaded, policies=policies or None, config=settings, choices=answers)
 
 
-def _require(name: str, known: Collection[str], what: str, option: str) -> None:
+def require(name: str, known: Collection[str], what: str, option: str) -> None:
+    """Raise click.BadParameter, with the nearest of the known names, unless ``name`` is one of them."""
     if name not in known:
         accepted = f"accepted: {', '.join(known)}" if known else "there is none"
         guess = nearest(name, known)

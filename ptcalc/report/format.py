@@ -29,6 +29,18 @@ def size(value: int, *, exact: bool = True) -> str:
     return f"{mark}{sign}{_digits(value / 1024**power)} {_UNITS[power]}"
 
 
+def whole(value: int) -> str:
+    """Return `value` bytes in the largest unit that it is a whole number of, for sizes that are powers of two.
+
+    >>> whole(4096), whole(2**57), whole(5000)
+    ('4 KiB', '128 PiB', '5,000 B')
+    """
+    power = 0
+    while value and power + 1 < len(_UNITS) and value % 1024 ** (power + 1) == 0:
+        power += 1
+    return f"{value // 1024**power:,} {_UNITS[power]}"
+
+
 def unit_of(value: int) -> str:
     """Return the largest unit in which `value` bytes are at least 1, for a column with one unit."""
     power = 0
