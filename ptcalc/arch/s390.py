@@ -25,7 +25,7 @@ _LEVELS = (
     Level(name="pte", entries=256, span=MIB, table_bytes=4 * KIB),
     _region("pmd", 2 * GIB, (5, 10)),
     _region("pud", 4 * TIB, (6, 14)),
-    # crst_table_upgrade calls the constructors in 7.2 and did not in 6.12; 6.16 is what is known to us, not read.
+    # crst_table_upgrade calls the constructors in 7.2 and did not in 6.12; which version between them is unconfirmed.
     _region("p4d", 8 * _PIB, (6, 16)),
     _region("pgd", 16 * 1024 * _PIB, (6, 16)),
 )
