@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptcalc.cli.options import evaluate, examples, workload_options
+from ptcalc.cli.options import arch_option, evaluate, examples, workload_options
 from ptcalc.cli.output import emit, screen
 from ptcalc.errors import CheckFailed
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     ),
 )
 @workload_options("text", "json")
+@arch_option
 @click.option(
     "--fail-on",
     type=click.Choice(["warning", "critical", "oom"]),
@@ -36,13 +37,14 @@ def command(
     choices: tuple[str, ...],
     strict: bool,
     config: str | None,
+    arch: str | None,
     fail_on: RiskLevel | None,
 ) -> None:
     """Say what page tables cost under every policy, and whether the machine still fits.
 
     WORKLOAD is a YAML file, or - for standard input.
     """
-    estimate = evaluate(workload, policies=policies, choices=choices, strict=strict, config=config)
+    estimate = evaluate(workload, policies=policies, choices=choices, strict=strict, config=config, arch=arch)
     if fail_on is not None:
         # Before anything is printed: a check that can judge nothing is wrong usage.
         _require_judged(estimate, policies)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptcalc.cli.options import evaluate, examples, workload_options
+from ptcalc.cli.options import arch_option, evaluate, examples, workload_options
 from ptcalc.cli.output import emit, screen
 from ptcalc.errors import printable
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     ),
 )
 @workload_options("text", "json")
+@arch_option
 @click.option("--group", metavar="NAME", help="Only this group of processes.")
 def command(
     workload: str,
@@ -32,13 +33,14 @@ def command(
     choices: tuple[str, ...],
     strict: bool,
     config: str | None,
+    arch: str | None,
     group: str | None,
 ) -> None:
     """Show the arithmetic: level by level, mapping by mapping, and why what is not shared is not.
 
     WORKLOAD is a YAML file, or - for standard input.
     """
-    estimate = evaluate(workload, policies=policies, choices=choices, strict=strict, config=config)
+    estimate = evaluate(workload, policies=policies, choices=choices, strict=strict, config=config, arch=arch)
     if group is not None:
         estimate = _of_group(estimate, group)
     if form == "json":

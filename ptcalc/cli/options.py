@@ -91,7 +91,13 @@ def workload_options(*forms: str) -> Callable[[Command], Command]:
 
 
 def evaluate(
-    workload: str, *, policies: Sequence[str], choices: Sequence[str], strict: bool, config: str | None
+    workload: str,
+    *,
+    policies: Sequence[str],
+    choices: Sequence[str],
+    strict: bool,
+    config: str | None,
+    arch: str | None,
 ) -> Estimate:
     """Load `workload` and estimate it as the options say.
 
@@ -102,9 +108,15 @@ def evaluate(
     import ptcalc
     from ptcalc import risk
     from ptcalc.policies import policies_of
+    from ptcalc.workload.source import Override
 
     settings = None if config is None else risk.load_config(config)
-    loaded = ptcalc.load(workload, strict=strict, geometries=settings.geometries if settings else None)
+    loaded = ptcalc.load(
+        workload,
+        strict=strict,
+        geometries=settings.geometries if settings else None,
+        overrides=() if arch is None else [Override(("host", "arch"), arch, f"--arch {arch}")],
+    )
     known = {policy.name: policy for policy in policies_of(loaded.geometry)}
     for name in policies:
         require(name, known, "policy", "--policy")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from collections.abc import Mapping as MappingOf
 from dataclasses import replace
 from pathlib import PurePath
@@ -18,31 +19,26 @@ from ptcalc.workload.checks import check
 from ptcalc.workload.model import Mapping, Workload
 from ptcalc.workload.refusals import refusal
 from ptcalc.workload.schema import MAX_NAME, validate
-from ptcalc.workload.source import MAX_BYTES, Positions, compose, decode
+from ptcalc.workload.source import MAX_BYTES, Override, Positions, compose, decode
 
 STDIN = "<stdin>"
 FILES = "the path of a workload file, or - for standard input"
 
 
 def load(
-    path: str | os.PathLike[str], *, strict: bool = False, geometries: MappingOf[str, Geometry] | None = None
+    path: str | os.PathLike[str],
+    *,
+    strict: bool = False,
+    geometries: MappingOf[str, Geometry] | None = None,
+    overrides: Iterable[Override] = (),
 ) -> Workload:
     """Read a workload file; ``-`` is standard input.
 
-    ``strict`` refuses to guess a default that matters; ``geometries`` are architectures of the user's own, by name.
+    ``strict`` refuses to guess a default that matters; ``geometries`` are architectures of the user's own, by name;
+    ``overrides`` are values that replace some of the file.
     Raises InputError, with file, line and column, for whatever is not a workload, and for a file that cannot be read.
     """
-    name = os.fsdecode(path)
-    if name == "-":
-        return loads(_standard_input(), name=STDIN, strict=strict, geometries=geometries)
-    try:
-        with open(name, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", file=name, accepted=FILES) from None
-    except ValueError as error:  # a NUL in the name
-        raise InputError(f"cannot be read: {error}", file=name, accepted=FILES) from None
-    return loads(data, name=name, strict=strict, geometries=geometries)
+    return build(read(path).overridden(overrides), strict=strict, geometries=geometries)
 
 
 def loads(
@@ -51,22 +47,49 @@ def loads(
     name: str = "<string>",
     strict: bool = False,
     geometries: MappingOf[str, Geometry] | None = None,
+    overrides: Iterable[Override] = (),
 ) -> Workload:
     """Read a workload from text or UTF-8 bytes; errors call the file ``name``.
 
-    Parameters and errors are those of `load`.
+    The other parameters and errors are those of `load`.
     """
-    positions = compose(decode(text, name) if isinstance(text, bytes) else text, name)
+    return build(_parse(text, name).overridden(overrides), strict=strict, geometries=geometries)
+
+
+def read(path: str | os.PathLike[str]) -> Positions:
+    """Read a file as a document, whatever it says; ``-`` is standard input.
+
+    Raises InputError for a file that cannot be read, or is no YAML.
+    """
+    name = os.fsdecode(path)
+    if name == "-":
+        return _parse(_standard_input(), STDIN)
     try:
-        sections = validate(_plain(positions))
+        with open(name, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", file=name, accepted=FILES) from None
+    except ValueError as error:  # a NUL in the name
+        raise InputError(f"cannot be read: {error}", file=name, accepted=FILES) from None
+    return _parse(data, name)
+
+
+def build(document: Positions, *, strict: bool = False, geometries: MappingOf[str, Geometry] | None = None) -> Workload:
+    """Return the workload that a document describes; parameters and errors are those of `load`."""
+    try:
+        sections = validate(_plain(document))
     except ValidationError as error:
-        raise refusal(error, positions) from None
+        raise refusal(error, document) from None
     sections.setdefault("segments", {})
-    workload = _always_private(Workload(**sections, positions=positions, geometries=geometries or {}))
+    workload = _always_private(Workload(**sections, positions=document, geometries=geometries or {}))
     check(workload)
     if strict:
         refuse_guesses(workload)
     return replace(workload, assumptions=assumptions(workload))
+
+
+def _parse(text: str | bytes, name: str) -> Positions:
+    return compose(decode(text, name) if isinstance(text, bytes) else text, name)
 
 
 def _standard_input() -> bytes:

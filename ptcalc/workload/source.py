@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 import yaml
 
@@ -31,19 +31,29 @@ _NOT_TEXT = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 _BREAK = "\r\n|[\n\r\x85\u2028\u2029]"
 
 
+class Override(NamedTuple):
+    """A value that replaces the one at ``path`` of a file; errors name ``origin``, an option, as its place."""
+
+    path: Path
+    value: str
+    origin: str
+
+
 class Node:
     """A scalar (str), list (of nodes) or mapping (key -> (node of the key, node of the value)).
 
     ``line`` and ``column`` count from 1; ``weight`` and ``height`` are of the tree below, aliases expanded.
+    ``origin`` says where a value comes from that does not stand in the file.
     """
 
-    __slots__ = ("column", "finished", "height", "line", "merges", "plain", "value", "weight")
+    __slots__ = ("column", "finished", "height", "line", "merges", "origin", "plain", "value", "weight")
 
-    def __init__(self, value: Value, line: int, column: int, plain: bool = False) -> None:
+    def __init__(self, value: Value, line: int, column: int, plain: bool = False, origin: str = "") -> None:
         self.value = value
         self.line = line
         self.column = column
         self.plain = plain
+        self.origin = origin
         self.weight = 1
         self.height = 0
         self.finished = True
@@ -98,6 +108,29 @@ class Positions:
                 return node, False
         return node, True
 
+    def resolve(self, dotted: str) -> Path:
+        """Return the path that a text like ``processes.server.mappings.0.touch`` names.
+
+        Names may have dots in them, and `dotted`'s spelling is understood as well.  Only the last step may be missing
+        in the file.  Raises InputError, without a place, where an earlier one is, or where there is nothing below.
+        """
+        path: Path = ()
+        node, rest = self.root, dotted
+        while node is not None:
+            step, rest = _step(node, rest, self.dotted(path), at_root=not path)
+            path = (*path, step)
+            if not rest:
+                return path
+            node = self.find(path)[0]
+        raise InputError("there is no document")
+
+    def overridden(self, overrides: Iterable[Override]) -> Positions:
+        """Return the same file with other values; where a path leads to no mapping or list, nothing is replaced."""
+        root = self.root
+        for override in overrides:
+            root = root and _replaced(root, override.path, override)
+        return Positions(self.file, self.text, root)
+
     def dotted(self, path: Path) -> str:
         """Return a path as people write it: ``processes.server.mappings[0].touch.every``."""
         text = ""
@@ -130,12 +163,57 @@ class Positions:
 
     def at(self, node: Node, error: InputError) -> InputError:
         """Return the error with the place of a node."""
+        if node.origin:
+            return error.located(node.origin)
         return error.located(self.file, node.line, node.column, self._line(node.line))
 
 
 def _single_touch(path: Path, at: int) -> bool:
     """Whether a step is the index that a single form of touch, a list of one, does not have in the file."""
     return path[at] == 0 and at > 0 and path[at - 1] == "touch"
+
+
+def _step(node: Node, rest: str, where: str, *, at_root: bool) -> tuple[str | int, str]:
+    """Return the first step of a dotted path below a node, and what is left of the path."""
+    if isinstance(node.value, dict):
+        # What only holds anchors is no part of the workload.
+        keys = [key for key in node.value if not (at_root and key.startswith("x-"))]
+        spelled = {spelling: key for key in keys for spelling in (key, quote(key))}
+        for spelling in sorted(spelled, key=len, reverse=True):
+            left = rest.removeprefix(spelling)
+            if rest.startswith(spelling) and (not left or left[0] == "[" or (left[0] == "." and left[1:])):
+                return spelled[spelling], left.removeprefix(".")
+        name = re.split(r"[.\[]", rest, maxsplit=1)[0]
+        if name == rest and rest and not (at_root and rest.startswith("x-")):
+            return rest, ""
+        inside = f" in {where}" if where else ""
+        accepted = ", ".join(map(quote, keys[:20])) + (", …" if len(keys) > 20 else "")
+        raise InputError(f"there is no {quote(name)}{inside}", accepted=accepted, suggestion=nearest(name, keys))
+    if isinstance(node.value, list):
+        found = re.fullmatch(r"(?:\[(\d{1,9})\]|(\d{1,9}))(?:\.(?=.)|(?=\[)|$)(.*)", rest, re.DOTALL)
+        number = int(found[1] or found[2]) if found else -1
+        if found is None or number >= len(node.value):
+            accepted = f"a number from 0 to {len(node.value) - 1}" if node.value else "nothing: it is an empty list"
+            raise InputError(f"{where} is a list, and {quote(rest)} leads to nothing in it", accepted=accepted)
+        return number, found[3]
+    raise InputError(f"{where} is a single value, there is no {quote(rest)} in it", accepted=f"{where} itself")
+
+
+def _replaced(node: Node, path: Path, override: Override) -> Node:
+    """Return a copy of the nodes along a path, the last of them with another value."""
+    if not path:
+        return Node(override.value, node.line, node.column, plain=True, origin=override.origin)
+    step, *rest = path
+    copy = Node(node.value, node.line, node.column, node.plain, node.origin)
+    if isinstance(node.value, list) and isinstance(step, int):
+        copy.value = [*node.value]
+        copy.value[step] = _replaced(node.value[step], tuple(rest), override)
+    elif isinstance(node.value, dict) and (step in node.value or not rest):
+        # A key that is not written stands where its parent does.
+        new = Node(str(step), node.line, node.column, origin=override.origin)
+        key, child = node.value.get(str(step), (new, node))
+        copy.value = {**node.value, str(step): (key, _replaced(child, tuple(rest), override))}
+    return copy
 
 
 def decode(data: bytes, file: str) -> str:

@@ -83,6 +83,8 @@ def test_own_architecture_is_shown(config: Path, capsys: pytest.CaptureFixture[s
         (["arch", "show", "x86_64", "--config", "missing.yaml"], "missing.yaml: cannot be read"),
         (["arch", "show", "\x1b[31m"], "'\\x1b[31m' is no architecture"),
         (["arch", "list", "--format", "csv"], "'text', 'json'"),
+        (["estimate", "{}", "--arch", "x86_46"], "--arch x86_46: host.arch: unknown architecture 'x86_46'"),
+        (["explain", "{}", "--arch", ""], "--arch : host.arch: no value"),
     ],
 )
 def test_wrong_usage(workload: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,3 +104,18 @@ def test_commands_are_explained(name: str) -> None:
 
     assert f"\n    ptcalc arch {name}" in page
     assert all(parameter.help for parameter in command.params if isinstance(parameter, click.Option))
+
+
+@pytest.mark.parametrize("command", ["estimate", "explain"])
+def test_workload_on_another_machine(
+    workload: Path, command: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--arch says what host.arch would; a name from the config is as good."""
+    reports = []
+    for name in ("x86_64-la57", "mine"):
+        assert main([command, str(workload), "--arch", name, "--config", str(config), "--format", "json"]) == 0
+        reports.append(json.loads(capsys.readouterr().out))
+
+    assert [report["workload"]["arch"] for report in reports] == ["x86_64-la57", "mine"]
+    for report in reports:
+        assert "host.arch" not in {assumption["key"] for assumption in report["assumptions"]}
