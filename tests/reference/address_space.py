@@ -161,13 +161,13 @@ def _areas(workload: Any, name: str, policy: str, slots: dict[tuple[object, ...]
             if mapping.alignment is not None:
                 # READING: an alignment below the huge page of a what-if is raised to the huge page.
                 alignment = max(mapping.alignment, memory.page)
-            elif memory.backing != "hugetlb" and memory.thp != "never" and up(length, PAGE) >= PMD_SIZE:
-                # READING: the offset into the segment, also where pieces make the offset in the file another
-                # one.
-                alignment = PMD_SIZE
-                lead = mapping.offset % PMD_SIZE
             else:
                 alignment = memory.page
+                # mm/shmem.c: shmem_get_unmapped_area leaves mappings that hold no whole huge page where they are.
+                into = mapping.offset % (segment.pieces or segment.size) % PMD_SIZE
+                holds_one = up(length, PAGE) >= PMD_SIZE and not (into and into + up(length, PAGE) < 2 * PMD_SIZE)
+                if memory.backing != "hugetlb" and memory.thp != "never" and holds_one:
+                    alignment, lead = PMD_SIZE, into
             same: tuple[Any, ...] = (mapping.segment, mapping.offset, alignment, lead)
             if mapping.placement == "independent":
                 same = (*same, name)
