@@ -12,7 +12,7 @@ end of user space differs.
 from __future__ import annotations
 
 from ptcalc.arch.geometry import Geometry, Version
-from ptcalc.arch.tables import GIB, KIB, MIB, page_tables, process_bytes
+from ptcalc.arch.tables import GIB, KIB, MIB, page_tables
 
 # hugetlb sizes: contiguous PTEs, PMD, contiguous PMDs, and PUD where the hardware has it.
 _HUGE = {4 * KIB: (64 * KIB, 2 * MIB, 32 * MIB, GIB), 16 * KIB: (2 * MIB, 32 * MIB, GIB),
@@ -45,11 +45,9 @@ def _arm64(
         contiguous=frozenset({cont_pte, cont_pmd}),
         default_huge_page=leaf,
         pmd_sharing_since=sharing,
-        # The P4D table of the low 256 TiB holds the program, its libraries and the stack of every process.
-        free_tables_below={"p4d": 1 << 48} if "p4d" in names else {},
         # VMAP_STACK needs whole pages.
         kernel_stack=max(16 * KIB, page),
-        process_tables=process_bytes(levels, page, **process),
+        small_process=process,
         source="arch/arm64/include/asm/pgtable-hwdef.h, arch/arm64/mm/hugetlbpage.c (Linux 7.2)",
     )
 
@@ -57,7 +55,7 @@ def _arm64(
 GEOMETRIES = (
     _arm64(4 * KIB, 39, sharing=(3, 11), pte=6, pmd=3),
     _arm64(4 * KIB, 48, "arm64", "arm64-4k", sharing=(3, 11), pte=6, pmd=3, pud=2),
-    _arm64(4 * KIB, 52, sharing=(3, 11), pte=6, pmd=3, pud=2, p4d=1),
+    _arm64(4 * KIB, 52, sharing=(3, 11), pte=6, pmd=3, pud=2),
     _arm64(16 * KIB, 36, sharing=None, pte=4),
     _arm64(16 * KIB, 47, "arm64-16k", sharing=(4, 4), pte=4, pmd=2),
     _arm64(16 * KIB, 48, sharing=(4, 4), pte=4, pmd=2, pud=1),

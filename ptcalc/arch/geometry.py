@@ -50,6 +50,18 @@ class Level:
         """Bytes of the entries: what mm_inc_nr_ptes/pmds/puds add to VmPTE for one table (include/linux/mm.h)."""
         return self.entries * self.entry_bytes
 
+    def per_allocation(self, page: int) -> int:
+        """Return how many tables of one mm an allocation holds; `page` is the base page in bytes."""
+        return page // self.table_bytes if self.memory == "fragments" else 1
+
+    def allocation_bytes(self, page: int) -> int:
+        """Return the bytes of one allocation; `page` is the base page in bytes."""
+        return page if self.memory == "fragments" else self.table_bytes
+
+    def allocations(self, tables: int, page: int) -> int:
+        """Return the allocations that so many tables of one mm need."""
+        return -(-tables // self.per_allocation(page))
+
     @property
     def reach(self) -> int:
         """Bytes of address space that one entry maps."""
@@ -97,8 +109,8 @@ class Geometry:
     runs of entries there, which save no tables beside a single entry of that level.  ``thp_keeps_tables``: a THP of
     a file keeps a PTE table in deposit, as those of anonymous memory do everywhere (arch_needs_pgtable_deposit).
     ``has_thp``: it has transparent huge pages at all.  ``low_zones``: None where machines differ too much.
-    ``free_tables_below``: below that address a process has the level's table anyway.  ``process_tables``: all tables
-    of a trivial process, its root included.
+    ``small_process``: tables of the
+    other levels that a trivial process has (program, libraries, stack), beside its root.
     """
 
     name: str
@@ -117,9 +129,8 @@ class Geometry:
     pmd_sharing_since: Version | None
     grows: tuple[Growth, ...] = ()
     low_zones: LowZones | None = None
-    free_tables_below: Mapping[str, int] = field(default_factory=dict)
     kernel_stack: int
-    process_tables: int
+    small_process: Mapping[str, int]
     source: str
     index: dict[str, int] = field(init=False, default_factory=dict, compare=False, repr=False)
 
@@ -181,9 +192,18 @@ class Geometry:
         return max(level.reach for level in self.levels if 2 * level.reach < self.default_window)
 
     @property
+    def free_tables_below(self) -> dict[str, int]:
+        """The levels whose first table spans the default window, with the end of it: every process has that table.
+
+        It holds the program, its libraries and the stack.  The root is one of them where it grows with the address.
+        """
+        below_root = self.levels if self.grows else self.levels[:-1]
+        return {level.name: level.span for level in below_root if level.span >= self.default_window}
+
+    @property
     def added_levels(self) -> tuple[Level, ...]:
         """The levels of which mappings can need tables: all below the root, and the root where it grows."""
-        return self.levels if self.levels[-1].name in self.free_tables_below else self.levels[:-1]
+        return self.levels if self.grows else self.levels[:-1]
 
     @property
     def root_bytes(self) -> int:
@@ -191,6 +211,14 @@ class Geometry:
         grown = {growth.level for growth in self.grows}
         own = {"pgd", *self.free_tables_below} - grown
         return sum(level.table_bytes for level in self.levels if level.name in own)
+
+    @property
+    def process_tables(self) -> int:
+        """Bytes of all tables of a trivial process, its root included."""
+        return self.root_bytes + sum(
+            self.level(name).allocations(tables, self.base_page) * self.level(name).allocation_bytes(self.base_page)
+            for name, tables in self.small_process.items()
+        )
 
     def huge_page_name(self, size: int) -> str:
         """Name a page size the way the policies do: 2M, 1G, 64K."""
@@ -217,19 +245,17 @@ def _contradictions(geometry: Geometry) -> list[str]:
         found.append(f"user space of {geometry.task_size} bytes does not fit below the root, which spans {top}")
     if not 2 * geometry.base_page < geometry.default_window <= geometry.task_size + geometry.base_page:
         found.append(f"the default window of {geometry.default_window} bytes does not fit in user space")
-    if geometry.kernel_stack <= 0 or geometry.process_tables < geometry.levels[-1].table_bytes:
-        found.append("a process needs a kernel stack and at least its root table")
+    if geometry.kernel_stack <= 0:
+        found.append("a process needs a kernel stack")
+    for name, tables in geometry.small_process.items():
+        if name not in names[:-1] or tables < 0:
+            found.append(f"a small process has {tables} tables of level {name}")
     return found + _pages(geometry) + _own_tables(geometry)
 
 
 def _own_tables(geometry: Geometry) -> list[str]:
     found = []
     names = geometry.index
-    for name, below in geometry.free_tables_below.items():
-        if name not in names:
-            found.append(f"free tables: no level {name}")
-        elif below <= 0:
-            found.append(f"free tables: {name} below {below}")
     for growth in geometry.grows:
         if growth.level not in names or growth.level not in geometry.free_tables_below:
             found.append(f"growth: {growth.level} is no level whose first table every grown process has")

@@ -45,13 +45,15 @@ class Kernel:
 class TableCost:
     """What the tables of one level take and show, in bytes.
 
-    ``allocation`` bytes of memory hold ``per_allocation`` tables of one mm; VmPTE adds ``vmpte`` for a table,
+    ``allocation`` bytes of memory hold ``per_allocation`` tables of one mm, and the last one of a process without
+    mappings holds ``in_use`` already; VmPTE adds ``vmpte`` for a table,
     PageTables ``page_tables`` and `pagetables` in a cgroup's memory.stat ``memcg`` (None: there is no such line) for
     an allocation.
     """
 
     level: str
     allocation: int
+    in_use: int
     per_allocation: int
     vmpte: int
     page_tables: int
@@ -76,12 +78,14 @@ def parse(text: str) -> Kernel:
 
 def costs(geometry: Geometry, version: Version) -> tuple[TableCost, ...]:
     """Return what the tables of each level take and show on a kernel of that version, from the PTE level up."""
-    return tuple(_cost(level, geometry.base_page, version) for level in geometry.at(version).levels)
+    found = geometry.at(version)
+    return tuple(
+        _cost(level, found.base_page, found.small_process.get(level.name, 0), version) for level in found.levels
+    )
 
 
-def _cost(level: Level, page: int, version: Version) -> TableCost:
-    in_fragments = level.memory == "fragments"
-    allocation = page if in_fragments else level.table_bytes
+def _cost(level: Level, page: int, small: int, version: Version) -> TableCost:
+    allocation = level.allocation_bytes(page)
     since = COUNTED_SINCE[level.name] if level.counted_since == "generic" else level.counted_since
     counted = since is not None and version >= since and level.memory != "slab"
     shown = (level.counted_bytes or allocation) if counted else 0
@@ -89,7 +93,8 @@ def _cost(level: Level, page: int, version: Version) -> TableCost:
     return TableCost(
         level=level.name,
         allocation=allocation,
-        per_allocation=page // level.table_bytes if in_fragments else 1,
+        in_use=small % level.per_allocation(page),
+        per_allocation=level.per_allocation(page),
         vmpte=level.content_bytes if vmpte_since is not None and version >= vmpte_since else 0,
         page_tables=shown,
         memcg=(shown if level.charged else 0) if version >= MEMCG_SINCE else None,

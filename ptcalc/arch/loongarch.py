@@ -7,7 +7,7 @@ processor.h (TASK_SIZE64), thread_info.h, mm/hugetlbpage.c.
 from __future__ import annotations
 
 from ptcalc.arch.geometry import Geometry, Older
-from ptcalc.arch.tables import KIB, page_tables, process_bytes
+from ptcalc.arch.tables import KIB, page_tables
 
 # User addresses of processors with 48 bits: half of them.  Smaller ones have less (kernel/cpu-probe.c: vabits).
 _CPU_BITS = 47
@@ -32,7 +32,7 @@ def _loongarch(name: str, page: int, va_bits: int, *aliases: str, **process: int
         # pgd_alloc used plain GFP_KERNEL.
         older=(Older(before=(6, 14), level="pgd", changes={"charged": False}),),
         kernel_stack=16 * KIB,
-        process_tables=process_bytes(levels, page, **process),
+        small_process=process,
         source="arch/loongarch/include/asm/pgtable.h, arch/loongarch/Kconfig (Linux 7.2)",
     )
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from ptcalc.arch.geometry import Geometry, Level, Older
-from ptcalc.arch.tables import GIB, KIB, MIB, TIB, process_bytes
+from ptcalc.arch.tables import GIB, KIB, MIB, TIB
 
 
 def _root(entries: int, span: int, **own: Any) -> Level:
@@ -73,7 +73,7 @@ def _ppc64le(name: str, title: str, page: int, levels: tuple[Level, ...], **own:
         pmd_sharing_since=None,
         older=(Older(before=(6, 8), level=None, changes={"kernel_stack": 16 * KIB}),),
         kernel_stack=32 * KIB,
-        process_tables=process_bytes(levels, page, **own_tables),
+        small_process=own_tables,
         source=f"arch/powerpc/include/asm/book3s/64/{title.split()[0]}-{page // KIB}k.h (Linux 7.2)",
         **own,
     )

@@ -7,7 +7,7 @@ arch/riscv/mm/hugetlbpage.c, arch/riscv/Kconfig (ARCH_WANT_HUGE_PMD_SHARE, THREA
 from __future__ import annotations
 
 from ptcalc.arch.geometry import Geometry, Older
-from ptcalc.arch.tables import GIB, KIB, MIB, page_tables, process_bytes
+from ptcalc.arch.tables import GIB, KIB, MIB, page_tables
 
 _PAGE = 4 * KIB
 
@@ -36,10 +36,8 @@ def _riscv(mode: int, *aliases: str, **process: int) -> Geometry:
             # pgd_alloc used plain GFP_KERNEL.
             Older(before=(6, 14), level="pgd", changes={"charged": False}),
         ),
-        # The P4D table of the low 256 TiB holds the program, its libraries and the stack of every process.
-        free_tables_below={"p4d": 1 << 47} if mode == 57 else {},
         kernel_stack=16 * KIB,
-        process_tables=process_bytes(levels, _PAGE, **process),
+        small_process=process,
         source="arch/riscv/include/asm/pgtable-64.h (Linux 7.2)",
     )
 
@@ -48,5 +46,5 @@ GEOMETRIES = (
     _riscv(39, pte=6, pmd=3),
     # The alias: the RISC-V server platform requires Sv48.
     _riscv(48, "riscv64", pte=6, pmd=3, pud=2),
-    _riscv(57, pte=6, pmd=3, pud=2, p4d=1),
+    _riscv(57, pte=6, pmd=3, pud=2),
 )

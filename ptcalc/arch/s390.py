@@ -10,7 +10,7 @@ Region and segment tables are 16 KiB.  A new process has a region-third table as
 from __future__ import annotations
 
 from ptcalc.arch.geometry import HIGHEST_ADDRESS, LEVEL_NAMES, Geometry, Growth, Level, LowZones, Older, Version
-from ptcalc.arch.tables import GIB, KIB, MIB, TIB, process_bytes
+from ptcalc.arch.tables import GIB, KIB, MIB, TIB
 
 _PAGE = 4 * KIB
 _PIB = 1 << 50
@@ -48,13 +48,11 @@ GEOMETRIES = (
             Growth(above=4 * TIB, level="p4d", vmpte_bytes=16 * KIB),
             Growth(above=8 * _PIB, level="pgd", vmpte_bytes=0),
         ),
-        free_tables_below={"pud": 4 * TIB, "p4d": 8 * _PIB, "pgd": HIGHEST_ADDRESS},
         older=(
             # GFP_KERNEL without __GFP_ACCOUNT in 6.8 and before, with it in 6.12.
             *(Older(before=(6, 12), level=name, changes={"charged": False}) for name in LEVEL_NAMES),
             # Two PTE tables shared a page: commit d08d4e7cd6bf ended it.
             Older(before=(6, 7), level="pte", changes=_HALVES),
-            Older(before=(6, 7), level=None, changes={"process_tables": 80 * KIB}),
             # Not a compound page, of which the constructor counted the first.
             Older(before=(6, 6), level="pmd", changes={"counted_bytes": _PAGE}),
         ),
@@ -63,7 +61,7 @@ GEOMETRIES = (
         kernel_stack=16 * KIB,
         # An estimate: PTE tables for a program, its heap, three for libraries, the stack and the vDSO; the PUD table
         # is the root.
-        process_tables=process_bytes(_LEVELS[:3], _PAGE, pte=7, pmd=3, pud=1),
+        small_process={"pte": 7, "pmd": 3},
         source="arch/s390/include/asm/pgtable.h, arch/s390/mm/pgalloc.c (Linux 7.2)",
     ),
 )

@@ -34,15 +34,3 @@ def page_tables(page: int, va_bits: int, **changes: dict[str, Any]) -> tuple[Lev
             )
         )
     return tuple(levels)
-
-
-def process_bytes(levels: tuple[Level, ...], page: int, **tables: int) -> int:
-    """Return the bytes of a small process's tables: a root, and so many ``tables`` of each other level.
-
-    Tables that are fragments take whole pages (``page`` bytes) of the process together.
-    """
-    total = 0
-    for level in levels:
-        needed = level.table_bytes * (1 if level.name == "pgd" else tables.get(level.name, 0))
-        total += -(-needed // page) * page if level.memory == "fragments" else needed
-    return total

@@ -25,21 +25,15 @@ _LOWER = (_table("pte", 2 * MIB), _table("pmd", GIB), _table("pud", 512 * GIB))
 
 
 def _x86_64(name: str, title: str, p4d: tuple[Level, ...], root_span: int, *, pti: bool, **own: Any) -> Geometry:
-    # 6 PTE tables, 3 PMD, 2 PUD: measured, of a program that does nothing.
-    below_root = (11 + len(p4d)) * 4 * KIB
-
-    def root(before: tuple[int, int], pages: int) -> tuple[Older, ...]:
-        return (
-            Older(before=before, level="pgd", changes={"table_bytes": pages * 4 * KIB}),
-            Older(before=before, level=None, changes={"process_tables": below_root + pages * 4 * KIB}),
-        )
+    def root(before: tuple[int, int], pages: int) -> Older:
+        return Older(before=before, level="pgd", changes={"table_bytes": pages * 4 * KIB})
 
     return Geometry(
         name=f"{name}-pti" if pti else name,
         title=f"{title}, PTI" if pti else title,
         base_page=4 * KIB,
         levels=(*_LOWER, *p4d, _table("pgd", root_span, 2 if pti else 1)),
-        older=(*(() if pti else root(_PTI_AT_BOOT, 2)), *root(_PTI_SINCE, 1)),
+        older=(*(() if pti else (root(_PTI_AT_BOOT, 2),)), root(_PTI_SINCE, 1)),
         # Addresses above 2^47 are handed out only where the hint is above it
         # (Documentation/arch/x86/x86_64/5level-paging.rst).
         default_window=1 << 47,
@@ -50,7 +44,8 @@ def _x86_64(name: str, title: str, p4d: tuple[Level, ...], root_span: int, *, pt
         # DMA (16 MiB) and DMA32; RAM below 4 GiB ends at the PCI hole, at 3 GiB on most machines
         # (arch/x86/mm/init.c:zone_sizes_init, arch/x86/kernel/e820.c:e820__setup_pci_gap).
         low_zones=LowZones(zones=2, bytes=3 * GIB),
-        process_tables=below_root + (2 if pti else 1) * 4 * KIB,
+        # Measured, of a program that does nothing: 48.5 KiB with the root, the rest noise of address randomization.
+        small_process={"pte": 6, "pmd": 3, "pud": 2},
         source="arch/x86/include/asm/pgtable_64_types.h (Linux 7.2)",
         **own,
     )
@@ -69,8 +64,6 @@ def _five_levels(*, pti: bool) -> Geometry:
         128 * 1024 * TIB,
         pti=pti,
         task_size=(1 << 56) - 4 * KIB,
-        # The P4D table of the low 256 TiB holds the program, its libraries and the stack of every process.
-        free_tables_below={"p4d": 1 << 47},
     )
 
 

@@ -58,7 +58,8 @@ def _allocations(footprint: Footprint, place: int, cost: TableCost, counts: Sequ
     if cost.per_allocation == 1:
         exact, expected = tally.total(counts)
         return exact + round(expected)
-    # A page is cut up for one mm alone, so that each process rounds up to pages of its own.
+    # A page is cut up for one mm alone, so that each process rounds up to pages of its own; the first tables find
+    # room in the page that the program, its libraries and its stack have begun.
     private = sum(
         count * _of_one_process(footprint, place, cost, counts, group) for group, count in enumerate(counts) if count
     )
@@ -74,10 +75,12 @@ def _of_one_process(
     exact, expected, per = tally.private_exact[group], tally.private_expected[group], cost.per_allocation
     if per == 1:
         return exact + expected if expected else exact
+    begun = int(cost.in_use > 0)
     if not expected:
-        return -(-exact // per)
+        return -(-(exact + cost.in_use) // per) - begun
     only_here = [int(at == place) for at in range(len(footprint.levels))]
-    return _expected_ceiling(exact + expected, footprint.variance_private(counts, group, only_here) ** 0.5, per)
+    sd = footprint.variance_private(counts, group, only_here) ** 0.5
+    return _expected_ceiling(exact + cost.in_use + expected, sd, per) - begun
 
 
 def _expected_ceiling(mean: float, sd: float, per: int) -> float:

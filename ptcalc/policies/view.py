@@ -149,10 +149,9 @@ class View:
             run, self.home[self.run_row[run]], found.lo, found.hi, found.log_empty, found.held, found.anchor,
             found.stride, found.role,
         )  # fmt: skip
-        free = self.geometry.free_tables_below.get(name)
-        if free is not None:
-            # Every process has the table of the low addresses anyway.
-            found = found.clipped(np.int64(free // span) + (free % span > 0), np.int64(1 << 62))  # type: ignore[arg-type]
+        if name in self.geometry.free_tables_below:
+            # Every process has the table of the low addresses anyway: the first.
+            found = found.clipped(np.int64(1), np.int64(1 << 62))  # type: ignore[arg-type]
         return found
 
     def _level(self, place: int, level: Level, rule: Sharing | None) -> LevelCovers:

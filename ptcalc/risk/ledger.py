@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from ptcalc.arch.kernels import costs
 from ptcalc.result import RISK_ORDER, LedgerItem, Memory, RiskLevel
 from ptcalc.risk import levels
 from ptcalc.risk.amounts import exact
@@ -229,13 +228,14 @@ def _index(geometry: Geometry, memory: SegmentDemand, sizes: Sequence[int], conf
 def _processes(workload: Workload, geometry: Geometry, config: Config) -> tuple[Line, ...]:
     """Return what every process has beside the mappings: base tables, kernel memory, private memory."""
     groups = workload.processes
-    leaf = costs(geometry, workload.kernel.version)[0]
+    leaf, page = geometry.levels[0], geometry.base_page
+    begun = geometry.small_process.get(leaf.name, 0)
     small = geometry.process_tables if config.process_tables is None else config.process_tables
     tables, kernel = [], []
     for group in groups.values():
-        # Where tables are fragments, the page that the small process has anyway takes the first ones.
-        more = -(-group.private // geometry.pmd_size) // leaf.per_allocation
-        default = small + more * leaf.allocation
+        all_ = begun - (-group.private // geometry.pmd_size)
+        more = leaf.allocations(all_, page) - leaf.allocations(begun, page)
+        default = small + more * leaf.allocation_bytes(page)
         tables.append(default if group.base_tables is None else group.base_tables)
         stack = geometry.kernel_stack if config.kernel_stack is None else config.kernel_stack
         kernel.append(stack + config.process_slab + (group.threads - 1) * (stack + config.thread_slab))

@@ -70,9 +70,7 @@ def _geometry(positions: Positions, name: str, node: Node, known: Mapping[str, G
 def _changed(like: Geometry, name: str, values: dict[str, Any]) -> Geometry:
     """Return a known geometry with some fields replaced; what belongs to levels goes with them."""
     if "levels" in values:
-        names = {level.name for level in values["levels"]}
-        free = {level: below for level, below in like.free_tables_below.items() if level in names}
-        values = {"older": (), "grows": (), "free_tables_below": free, **values}
+        values = {"older": (), "grows": (), **values}
     title = f"{like.title}, as {name} changes it"
     own = {"name": name, "aliases": (), "title": title, "source": f"{like.source}, changed"}
     return replace(like, **{**own, **values})
@@ -176,6 +174,10 @@ def _huge_pages(positions: Positions, node: Node) -> dict[int, str]:
     return out
 
 
+def _tables(positions: Positions, node: Node) -> dict[str, int]:
+    return {name: _single(parse_count)(positions, content) for name, content in entries(positions, node, LEVEL_NAMES)}
+
+
 def _sizes(positions: Positions, node: Node) -> frozenset[int]:
     if not isinstance(node.value, list):
         raise positions.at(node, InputError("no list stands here", accepted="a list of page sizes, such as [64 KiB]"))
@@ -204,6 +206,6 @@ _KEYS: dict[str, tuple[str, Reader]] = {
     "thp": ("has_thp", _single(_truth)),
     "pmd_sharing": ("pmd_sharing_since", _single(_since)),
     "kernel_stack": ("kernel_stack", _single(_size)),
-    "process_tables": ("process_tables", _single(_size)),
+    "small_process": ("small_process", _tables),
 }
-_REQUIRED = {"base_page", "levels", "task_size", "default_window", "huge_pages", "kernel_stack", "process_tables"}
+_REQUIRED = {"base_page", "levels", "task_size", "default_window", "huge_pages", "kernel_stack", "small_process"}

@@ -52,11 +52,9 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "one entry is no run": ({"contiguous": frozenset({2 * MIB})}, "huge page 2097152"),
     "contiguous": ({"contiguous": frozenset({64 * KIB})}, "contiguous sizes that are no huge pages"),
     "default huge page": ({"default_huge_page": 4 * MIB}, "none of its huge pages"),
-    "free tables": ({"free_tables_below": {"p4d": 1 << 47}}, "no level p4d"),
-    "free tables of nothing": ({"free_tables_below": {"pud": 0}}, "pud below 0"),
     "growth": ({"grows": (Growth(above=4 * TIB, level="pud", vmpte_bytes=0),)}, "growth: pud"),
     "stack": ({"kernel_stack": 0}, "kernel stack"),
-    "process": ({"process_tables": 2 * KIB}, "at least its root table"),
+    "process": ({"small_process": {"p4d": 1}}, "1 tables of level p4d"),
     "older level": ({"older": (Older(before=(6, 7), level="p4d", changes={}),)}, "older: no level p4d"),
     "older": (
         {"older": (Older(before=(6, 7), level="pte", changes={"table_bytes": 2 * KIB}),)},
@@ -78,6 +76,7 @@ def test_shared_pmd_tables_need_pmd_tables() -> None:
            Level(name="pgd", entries=2048, span=16 * GIB, table_bytes=16 * KIB))  # fmt: skip
     same: dict[str, Any] = {
         "older": (),
+        "small_process": {"pte": 3},
         "task_size": 16 * GIB,
         "default_window": 16 * GIB,
         "huge_pages": {8 * MIB: "pgd"},

@@ -80,9 +80,8 @@ def expected(document: dict[str, Any], geometry: Geometry) -> tuple[dict[str, in
         process = 0
         for level in geometry.levels:
             tables = {page // level.span for page in pages}
-            free = geometry.free_tables_below.get(level.name)
-            if free is not None:
-                tables = {number for number in tables if number * level.span >= free}
+            if level.span >= geometry.default_window:
+                tables.discard(0)  # holds the program, its libraries and the stack
             elif level.name == "pgd":
                 tables = set()
             count = len(tables)
@@ -95,7 +94,9 @@ def expected(document: dict[str, Any], geometry: Geometry) -> tuple[dict[str, in
             allocation, allocations = level.table_bytes, count
             if level.memory == "fragments":
                 allocation = geometry.base_page
-                allocations = -(-count * level.table_bytes // geometry.base_page)
+                begun = geometry.small_process[level.name]
+                pages_of = [-(-tables * level.table_bytes // geometry.base_page) for tables in (begun, begun + count)]
+                allocations = pages_of[1] - pages_of[0]
             total[level.name] += count * group["count"]
             used += allocations * allocation * group["count"]
             since = GENERIC[level.name] if level.counted_since == "generic" else level.counted_since

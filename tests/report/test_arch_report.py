@@ -42,9 +42,8 @@ CHIMERA = Geometry(
     thp_keeps_tables=True,
     pmd_sharing_since=(5, 3),
     grows=(Growth(above=2048 * TIB, level="pgd", vmpte_bytes=64 * KIB),),
-    free_tables_below={"p4d": 2048 * TIB, "pgd": 2048 * TIB},
     kernel_stack=64 * KIB,
-    process_tables=200 * KIB,
+    small_process={"pte": 3, "pmd": 2},
     source="nowhere",
 )
 

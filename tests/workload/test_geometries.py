@@ -25,7 +25,7 @@ geometries:
     default_huge_page: 8 MiB
     thp: false
     kernel_stack: 16 KiB
-    process_tables: 64 KiB
+    small_process: {pte: 5, pmd: 3}
 """
 WORKLOAD = """\
 version: 1
@@ -58,7 +58,7 @@ def test_what_differs_from_a_known_architecture() -> None:
 
 
 def test_one_may_be_like_another_of_the_same_file() -> None:
-    config = loads_config(WHOLE + "  toy2: {like: toy, process_tables: 128 KiB}\n")
+    config = loads_config(WHOLE + "  toy2: {like: toy, small_process: {pte: 14, pmd: 1}}\n")
     assert config.geometries["toy2"].process_tables == 128 << 10
 
 
