@@ -6,6 +6,7 @@ The commands' twins::
     workload = ptcalc.load("workload.yaml")
     estimate = ptcalc.estimate(workload)
     estimate.policy("today").page_tables.bytes
+    ptcalc.sweep(workload, {"host.arch": ["x86_64", "arm64-64k"]})
 
 Everything is loaded when it is first used, so that ``import ptcalc`` costs nothing.
 """
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         Reason,
         Risk,
     )
+    from ptcalc.sweeping import Axis, Row, Sweep, sweep
     from ptcalc.workload import Workload, load, loads
 
 __version__ = "0.1.0"
@@ -57,6 +59,7 @@ _HOMES = {
         "Reason",
         "Risk",
     ),
+    "ptcalc.sweeping": ("Axis", "Row", "Sweep", "sweep"),
     "ptcalc.workload": ("Workload", "load", "loads"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -64,6 +67,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Assumption",
     "Availability",
+    "Axis",
     "CannotDoHere",
     "CheckFailed",
     "Estimate",
@@ -79,11 +83,14 @@ __all__ = [
     "PtcalcError",
     "Reason",
     "Risk",
+    "Row",
+    "Sweep",
     "Workload",
     "__version__",
     "estimate",
     "load",
     "loads",
+    "sweep",
     "to_dict",
 ]
 

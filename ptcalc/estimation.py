@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ptcalc import policies, risk
@@ -33,7 +34,7 @@ def estimate(
     """
     outcomes = evaluate(workload, policies, choices)
     settings = config or risk.Config()
-    results = tuple(_result(outcome, settings) for outcome in outcomes)
+    results = tuple(result_of(outcome, settings) for outcome in outcomes)
     return Estimate(
         name=workload.name,
         file=workload.file,
@@ -94,8 +95,11 @@ def _check_choice(known: Sequence[Policy], key: str, value: str) -> None:
         parse_size(value)
 
 
-def _result(outcome: Outcome, config: Config) -> PolicyResult:
+def result_of(outcome: Outcome, config: Config, *, detailed: bool = True) -> PolicyResult:
+    """Return the answer of one evaluated policy; if not ``detailed``, without ledger lines and mappings."""
     memory, level, one_more = risk.assess(outcome, config)
+    if not detailed:
+        memory = replace(memory, items=(), capacity_terms=())
     return PolicyResult(
         policy=outcome.name,
         title=outcome.title,
@@ -105,7 +109,7 @@ def _result(outcome: Outcome, config: Config) -> PolicyResult:
         processes=outcome.processes(),
         memory=memory,
         risk=level,
-        mappings=outcome.mappings,
+        mappings=outcome.mappings if detailed else (),
         one_more=one_more,
         choices=outcome.choices,
         bounds=outcome.bounds,

@@ -27,6 +27,7 @@ DEFECT, INTERRUPTED, BAD_USAGE, CANNOT_DO_HERE = 70, 130, 2, 3
 COMMANDS = {
     "estimate": "ptcalc.cli.estimate",
     "explain": "ptcalc.cli.explain",
+    "sweep": "ptcalc.cli.sweep",
     "arch": "ptcalc.cli.arch",
 }
 

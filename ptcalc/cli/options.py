@@ -104,7 +104,7 @@ def evaluate(
     Raises click.BadParameter for a policy or choice that does not exist, and what `ptcalc.load`,
     `ptcalc.estimate` and the loader of the config raise.
     """
-    answers = _answers(choices)
+    answers = read_answers(choices)
     import ptcalc
     from ptcalc import risk
     from ptcalc.policies import policies_of
@@ -139,8 +139,8 @@ def require(name: str, known: Collection[str], what: str, option: str) -> None:
         raise click.BadParameter(f"{quote(name)} is no {what}; {typo}{accepted}", param_hint=option)
 
 
-def _answers(choices: Sequence[str]) -> dict[str, str]:
-    """Return ``POLICY.NAME=VALUE`` texts as ``POLICY.NAME`` -> value."""
+def read_answers(choices: Sequence[str]) -> dict[str, str]:
+    """Return ``POLICY.NAME=VALUE`` texts as ``POLICY.NAME`` -> value; raise click.BadParameter for other ones."""
     answers: dict[str, str] = {}
     for choice in choices:
         key, _, value = choice.partition("=")

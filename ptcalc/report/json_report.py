@@ -64,13 +64,14 @@ def _report(estimate: Estimate, schema: str, *, arithmetic: bool) -> Json:
             "installed_bytes": estimate.installed_bytes,
             "segments": [{"name": name, "bytes": size} for name, size in estimate.segment_bytes],
         },
-        "policies": [_policy(result, arithmetic=arithmetic) for result in estimate.policies],
+        "policies": [policy_to_dict(result, arithmetic=arithmetic) for result in estimate.policies],
         "findings": [_finding(finding) for finding in estimate.findings],
         "assumptions": [{"key": each.key, "value": each.value, "why": each.why} for each in estimate.assumptions],
     }
 
 
-def _policy(result: PolicyResult, *, arithmetic: bool) -> Json:
+def policy_to_dict(result: PolicyResult, *, arithmetic: bool = False) -> Json:
+    """Return one policy's answer as it stands in the reports."""
     availability = result.availability
     return {
         "policy": result.policy,

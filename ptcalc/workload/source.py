@@ -117,11 +117,11 @@ class Positions:
         path: Path = ()
         node, rest = self.root, dotted
         while node is not None:
-            step, rest = _step(node, rest, self.dotted(path), at_root=not path)
+            step, left = _step(node, rest, self.dotted(path), at_root=not path)
             path = (*path, step)
-            if not rest:
+            if not left:
                 return path
-            node = self.find(path)[0]
+            node, rest = self.find(path)[0], left.removeprefix(".")
         raise InputError("there is no document")
 
     def overridden(self, overrides: Iterable[Override]) -> Positions:
@@ -181,8 +181,8 @@ def _step(node: Node, rest: str, where: str, *, at_root: bool) -> tuple[str | in
         spelled = {spelling: key for key in keys for spelling in (key, quote(key))}
         for spelling in sorted(spelled, key=len, reverse=True):
             left = rest.removeprefix(spelling)
-            if rest.startswith(spelling) and (not left or left[0] == "[" or (left[0] == "." and left[1:])):
-                return spelled[spelling], left.removeprefix(".")
+            if rest.startswith(spelling) and left[:1] in ("", ".", "["):
+                return spelled[spelling], left
         name = re.split(r"[.\[]", rest, maxsplit=1)[0]
         if name == rest and rest and not (at_root and rest.startswith("x-")):
             return rest, ""
@@ -190,12 +190,12 @@ def _step(node: Node, rest: str, where: str, *, at_root: bool) -> tuple[str | in
         accepted = ", ".join(map(quote, keys[:20])) + (", …" if len(keys) > 20 else "")
         raise InputError(f"there is no {quote(name)}{inside}", accepted=accepted, suggestion=nearest(name, keys))
     if isinstance(node.value, list):
-        found = re.fullmatch(r"(?:\[(\d{1,9})\]|(\d{1,9}))(?:\.(?=.)|(?=\[)|$)(.*)", rest, re.DOTALL)
+        found = re.fullmatch(r"(?:\[(\d{1,9})\]|(\d{1,9}))([.\[].*)?", rest, re.ASCII | re.DOTALL)
         number = int(found[1] or found[2]) if found else -1
         if found is None or number >= len(node.value):
             accepted = f"a number from 0 to {len(node.value) - 1}" if node.value else "nothing: it is an empty list"
             raise InputError(f"{where} is a list, and {quote(rest)} leads to nothing in it", accepted=accepted)
-        return number, found[3]
+        return number, found[3] or ""
     raise InputError(f"{where} is a single value, there is no {quote(rest)} in it", accepted=f"{where} itself")
 
 

@@ -1,0 +1,223 @@
+"""``ptcalc sweep`` as text, Markdown, CSV and JSON: a row for each combination of values and policy."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ptcalc.errors import printable
+from ptcalc.report import format as fmt
+from ptcalc.report.json_report import policy_to_dict
+from ptcalc.report.page import Cell, Column, Page, Screen
+from ptcalc.report.terminal import RISK_STYLE, RISK_TEXT, limit
+from ptcalc.result import PolicyResult
+from ptcalc.sweeping import Row, Sweep
+
+Json = dict[str, Any]
+
+SCHEMA = "ptcalc.sweep/1"
+# What a row has of a policy's answer in the report of estimate.
+ANSWER = ("policy", "availability", "applies", "page_tables", "processes", "risk")
+MEMORY = ("boundary", "capacity_bytes", "demand_bytes", "headroom_bytes")
+TABLES, COUNTED, DEMAND, SAFE = "tables", "PageTables", "demand", "safe"
+
+
+class Table(NamedTuple):
+    """What people read: columns, rows, the rows that nothing can be said for, and notes."""
+
+    columns: list[Column]
+    rows: list[list[Cell]]
+    impossible: list[tuple[str, str]]
+    notes: list[str]
+
+
+def render_text(sweep: Sweep, screen: Screen) -> str:
+    """Return the table for `screen`; where that is narrow, without the columns that other ones imply."""
+    table = _table(sweep)
+    page = Page(screen)
+    page.say((sweep.name, "bold"))
+    page.say((f"{sweep.file}: {_subject(sweep)}", "dim"))
+    page.blank()
+    vmpte = tuple(column.title for column in table.columns if column.title.startswith("VmPTE"))
+    leave_out = [(SAFE,), (SAFE, COUNTED), (SAFE, COUNTED, DEMAND), (SAFE, COUNTED, DEMAND, *vmpte)]
+    if table.rows:
+        page.table(table.columns, table.rows, leave_out=leave_out)
+    if table.impossible:
+        page.heading("NOT POSSIBLE")
+        for what, why in table.impossible:
+            page.say(why, label=f"{what}: ")
+    if table.notes:
+        page.blank()
+    for note in table.notes:
+        page.say(note)
+    return page.text()
+
+
+def render_markdown(sweep: Sweep) -> str:
+    """Return the table as GitHub's Markdown has it, with what is not possible and the notes below it."""
+    table = _table(sweep)
+    lines = [
+        _line([_escaped(column.title) for column in table.columns]),
+        _line(["---:" if column.right else "---" for column in table.columns]),
+        *(_line([_escaped(cell if isinstance(cell, str) else cell[0]) for cell in row]) for row in table.rows),
+    ]
+    if table.impossible:
+        lines += ["", "Not possible:", "", *(f"- {_escaped(what)}: {_escaped(why)}" for what, why in table.impossible)]
+    for note in table.notes:
+        lines += ["", _escaped(note)]
+    return "\n".join(lines) + "\n"
+
+
+def render_csv(sweep: Sweep) -> str:
+    """Return a line of titles and one for each row, numbers exact, bytes; what a row has not is empty."""
+    groups = _groups(sweep)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    vmpte = [f"{figure} of {printable(group)}" for group in groups for figure in ("vmpte_bytes", "vmpte_sd_bytes")]
+    writer.writerow(
+        [
+            *(printable(axis.path) for axis in sweep.axes),
+            *("policy", "state", "page_tables_bytes", "used_bytes", "exact", "sd_bytes", *vmpte),
+            *(*MEMORY, "risk", "safe_processes", "max_processes", "limited_by", "why"),
+        ]
+    )
+    for row in sweep.rows:
+        figures = [""] * (4 + len(vmpte) + len(MEMORY) + 4) if row.result is None else _figures(row.result)
+        state = row.result.availability.state if row.result else ""
+        writer.writerow([*map(printable, row.values), row.policy, state, *figures, printable(row.why)])
+    return out.getvalue()
+
+
+def to_dict(sweep: Sweep) -> Json:
+    """Return what ``ptcalc sweep --format json`` prints: a row's figures are those of estimate, bytes, exact."""
+    return {
+        "schema": SCHEMA,
+        "workload": {"name": sweep.name, "file": sweep.file},
+        "axes": [{"path": axis.path, "values": list(axis.values)} for axis in sweep.axes],
+        "rows": [_row_to_dict(row, sweep) for row in sweep.rows],
+    }
+
+
+def _row_to_dict(row: Row, sweep: Sweep) -> Json:
+    values = {axis.path: value for axis, value in zip(sweep.axes, row.values, strict=True)}
+    report: Json = {"values": values, "arch": row.arch, "kernel": row.kernel or None, "policy": row.policy or None}
+    if row.result is None:
+        return report | {"why": row.why}
+    answer = policy_to_dict(row.result)
+    memory = {key: answer["memory"][key] for key in MEMORY}
+    return report | {key: answer[key] for key in ANSWER} | {"memory": memory}
+
+
+def _figures(result: PolicyResult) -> list[object]:
+    tables, memory, risk = result.page_tables, result.memory, result.risk
+    return [
+        tables.bytes,
+        tables.used_bytes,
+        "true" if tables.exact else "false",
+        0 if tables.sd_bytes is None else tables.sd_bytes,
+        *(each for group in result.processes for each in (group.vmpte_bytes, group.vmpte_sd_bytes or 0)),
+        *(getattr(memory, key) for key in MEMORY),
+        *(risk.level, risk.safe_processes, risk.max_processes, risk.limited_by),
+    ]
+
+
+def _groups(sweep: Sweep) -> list[str]:
+    """Return the names of the groups of processes, which no value changes."""
+    return next(([group.name for group in row.result.processes] for row in sweep.rows if row.result), [])
+
+
+def _subject(sweep: Sweep) -> str:
+    combinations = fmt.plural(len({row.values for row in sweep.rows}), "combination")
+    return f"{combinations} of {', '.join(axis.path for axis in sweep.axes)}"
+
+
+def _titles(sweep: Sweep) -> list[str]:
+    """Return a short title for each axis: the last step of its path, or all of it where that says too little."""
+    last = [re.split(r"[.\]]", axis.path)[-1] for axis in sweep.axes]
+    return [
+        name if name and not name.isdecimal() and last.count(name) == 1 else axis.path
+        for name, axis in zip(last, sweep.axes, strict=True)
+    ]
+
+
+def _table(sweep: Sweep) -> Table:
+    groups = _groups(sweep)
+    results = [row.result for row in sweep.rows if row.result is not None]
+    counted = any(map(_counted_otherwise, results))
+    columns = [
+        *(Column(title, right=False) for title in _titles(sweep)),
+        Column("policy", right=False),
+        Column(TABLES),
+        *([Column(COUNTED)] if counted else []),
+        *(Column("VmPTE" if len(groups) == 1 else f"VmPTE {group}") for group in groups),
+        Column(DEMAND),
+        Column("free"),
+        Column("risk", right=False),
+        Column(SAFE),
+        Column("OOM after"),
+    ]
+    rows: list[list[Cell]] = []
+    impossible = []
+    for row in sweep.rows:
+        if row.result is not None:
+            rows.append([*row.values, *_cells(row.result, counted=counted)])
+        else:
+            what = ", ".join(f"{axis.path}={value}" for axis, value in zip(sweep.axes, row.values, strict=True))
+            impossible.append((f"{what}, {row.policy}" if row.policy else what, row.why))
+    return Table(columns, rows, impossible, _notes(results))
+
+
+def _cells(result: PolicyResult, *, counted: bool) -> list[Cell]:
+    tables, memory, risk = result.page_tables, result.memory, result.risk
+    word = RISK_TEXT[risk.level]
+    level: Cell = (word, RISK_STYLE[risk.level]) if result.availability.deployable else f"would be {word}"
+    return [
+        result.policy,
+        fmt.size(tables.used_bytes, exact=tables.exact),
+        *([fmt.size(tables.bytes, exact=tables.exact)] if counted else []),
+        *(
+            fmt.size(group.vmpte_bytes, exact=group.exact) + ("" if group.vmpte_defined else "*")
+            for group in result.processes
+        ),
+        fmt.size(memory.demand_bytes, exact=tables.exact),
+        fmt.size(memory.headroom_bytes, exact=tables.exact),
+        level,
+        limit(risk.safe_processes, risk.safe_limited_by),
+        limit(risk.max_processes, risk.limited_by),
+    ]
+
+
+def _counted_otherwise(result: PolicyResult) -> bool:
+    """Whether PageTables reads otherwise than the memory taken, as far as people are shown."""
+    return fmt.size(result.page_tables.bytes) != fmt.size(result.page_tables.used_bytes)
+
+
+def _notes(results: Sequence[PolicyResult]) -> list[str]:
+    """Say what marks mean, and which policies nobody can have yet."""
+    notes = []
+    if any(map(_counted_otherwise, results)):
+        notes.append(f"{TABLES}: the memory taken; {COUNTED}: what /proc/meminfo shows of it.")
+    if any(not group.vmpte_defined for result in results for group in result.processes):
+        notes.append("VmPTE with *: no kernel defines it for these shared tables; assumed: as if they were private.")
+    others = {result.policy: result.availability for result in results if not result.availability.deployable}
+    if others:
+        as_of = max(availability.as_of for availability in others.values())
+        names = ", ".join(f"{name} ({availability.state})" for name, availability in others.items())
+        notes.append(f"In no mainline kernel as of {as_of}: {names}.")
+    return notes
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+# What could be markup, a link or a mention; all else means nothing to Markdown within a line.
+_MARKUP = re.compile(r"[^\w .,:;%/()=+-]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/|(?<=www)\.")
+
+
+def _escaped(text: str) -> str:
+    """Return text that Markdown and HTML show as it is: what could be markup becomes a character reference."""
+    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", printable(text))
