@@ -58,6 +58,7 @@ class TableCost:
     vmpte: int
     page_tables: int
     memcg: int | None
+    charged: bool  # to the memory cgroup of the process that touches first
 
 
 def parse(text: str) -> Kernel:
@@ -97,5 +98,6 @@ def _cost(level: Level, page: int, small: int, version: Version) -> TableCost:
         per_allocation=level.per_allocation(page),
         vmpte=level.content_bytes if vmpte_since is not None and version >= vmpte_since else 0,
         page_tables=shown,
+        charged=level.charged,
         memcg=(shown if level.charged else 0) if version >= MEMCG_SINCE else None,
     )

@@ -36,11 +36,14 @@ def page_tables(
     return PageTables(shown, used, is_exact, sd, tuple(found), memcg)
 
 
-def used_bytes(footprint: Footprint, costs: Sequence[TableCost], counts: Sequence[int]) -> int:
-    """Return the memory that the tables take (bytes)."""
+def used_bytes(
+    footprint: Footprint, costs: Sequence[TableCost], counts: Sequence[int], *, charged: bool | None = None
+) -> int:
+    """Return the memory that the tables take (bytes); ``charged``: only of those levels that are, or are not."""
     return sum(
         _allocations(footprint, place, cost, counts) * cost.allocation
         for place, (cost, _) in enumerate(zip(costs, footprint.tally(counts), strict=False))
+        if charged is None or cost.charged == charged
     )
 
 

@@ -80,9 +80,9 @@ class Outcome:
         """Return all tables of all processes, and what PageTables in /proc/meminfo shows of them."""
         return page_tables(self.footprint, self.context.geometry.levels, self.context.costs, counts)
 
-    def page_tables_used(self, counts: Sequence[int]) -> int:
-        """Return `used_bytes` of `page_tables` alone."""
-        return used_bytes(self.footprint, self.context.costs, counts)
+    def page_tables_used(self, counts: Sequence[int], *, charged: bool | None = None) -> int:
+        """Return `used_bytes` of `page_tables` alone; ``charged``: what a memory cgroup is charged, or is not."""
+        return used_bytes(self.footprint, self.context.costs, counts, charged=charged)
 
     def processes(self) -> tuple[ProcessTables, ...]:
         """Return VmPTE of one process of each group."""

@@ -187,8 +187,12 @@ def cgroup(case: Case) -> Iterator[Note]:
     limit = case.workload.host.cgroup_limit
     if case.subject is None or limit is None:
         return
-    result, _ = case.subject
+    result, outcome = case.subject
     path = ("host", "cgroup_limit")
+    outside = outcome.page_tables_used(outcome.counts, charged=False)
+    if outside:
+        message = f"{about(outside)} of page tables count on the host only, not against the limit"
+        yield Note("tables-in-no-cgroup", message, path, result.policy)
     if result.memory.boundary == "cgroup":
         free = result.memory.headroom_bytes
         left = f"leaves {about(free)}" if free >= 0 else f"lacks {about(-free)}"

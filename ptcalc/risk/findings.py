@@ -99,6 +99,10 @@ CODES: dict[str, Code] = {
             "read memory.current, or memory.stat after the fix of early 2026; the limit itself counts them",
         ),
         Code(
+            "tables-in-no-cgroup", "warning", "this kernel charges page tables to no memory cgroup",
+            "leave room for them outside the limits: no cgroup's limit holds them back",
+        ),
+        Code(
             "touch-pattern-unknown", "warning", "the file says how much is touched, not in which pattern",
             "state the pattern: contiguous, scattered, or clustered with the size of a block",
         ),

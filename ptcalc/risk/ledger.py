@@ -6,7 +6,7 @@ for the largest count and the items that a report shows all come from these line
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -140,11 +140,7 @@ def _lines(outcome: Outcome, config: Config) -> tuple[Line, ...]:
     memory = SegmentDemand(outcome, geometry)
     sizes = sorted({*(workload.host.hugepages or ()), *memory.pool_sizes})
     return (
-        Line(
-            "page tables", "page_tables", "the tables of all mappings in the file, shared ones once",
-            lambda counts: (outcome.page_tables_used(counts), 0),
-            lambda counts: _tables(outcome.page_tables_used(counts), geometry),
-        ),
+        *_page_tables(outcome, geometry),
         *(_segment(workload, memory, number) for number in memory.in_ledger),
         *(_pool(workload, geometry, memory, size) for size in sizes),
         _index(geometry, memory, sizes, config),
@@ -152,6 +148,23 @@ def _lines(outcome: Outcome, config: Config) -> tuple[Line, ...]:
         *([_host_mm(outcome.host_mm_bytes)] if outcome.host_mm_bytes else ()),
         _used(workload, config),
     )  # fmt: skip
+
+
+def _page_tables(outcome: Outcome, geometry: Geometry) -> Iterator[Line]:
+    """Yield the tables of the mappings: those that a memory cgroup is charged, and those that it is not."""
+    for charged in (True, False):
+        if any(level.charged == charged for level in geometry.added_levels):
+
+            def used(counts: Counts, charged: bool = charged) -> int:
+                return outcome.page_tables_used(counts, charged=charged)
+
+            yield Line(
+                "page tables" if charged else "page tables, in no cgroup", "page_tables",
+                "the tables of all mappings in the file, shared ones once",
+                lambda counts, used=used: (used(counts), 0),  # type: ignore[misc]
+                lambda counts, used=used: _tables(used(counts), geometry),  # type: ignore[misc]
+                in_cgroup=charged,
+            )  # fmt: skip
 
 
 def _tables(used: int, geometry: Geometry) -> str:
@@ -258,6 +271,7 @@ def _processes(workload: Workload, geometry: Geometry, config: Config) -> tuple[
             "base tables", "base",
             "base_tables; by default a small process, and a PTE table for each PMD of private memory",
             partial(linear, tables), partial(_products, names, tables),
+            in_cgroup=any(level.charged for level in geometry.levels),
         ),
         Line(
             "kernel stacks and slab", "kernel",
