@@ -146,9 +146,11 @@ class Units:
         return {"half-before": -half, "page-before": -self.page, "at": 0, "page-after": self.page, "half-after": half}
 
     def boundaries(self) -> Iterator[tuple[str, int]]:
-        """Yield an address where a table of each level above PTE ends, unless it is the end of user space."""
+        """Yield an address where a table of each level above PTE ends and user space does not."""
         for level in self.geometry.levels[1:-1]:
             address = (self.base // level.span + 1) * level.span
+            if address == self.geometry.default_window:  # the stack is there
+                address += level.span
             if address + level.span <= self.geometry.task_size:
                 yield level.name, address
 
@@ -290,20 +292,19 @@ def hugetlb(u: Units) -> Iterator[Layout]:
     """Every size of huge pages; those of a PMD leaf also with tables that processes share."""
     for size, name in u.geometry.huge_pages.items():
         label = u.geometry.huge_page_name(size)
-        level = u.geometry.level(name)
+        # of the root there is only one: a part of what it spans
+        span = 16 * size if name == "pgd" else u.geometry.level(name).span
         pages = 3 if size <= 32 * MIB else 1
-        segment = Segment("hugetlb", max(8 * size, 2 * level.span), page_size=size)
-        edge = (u.base // level.span + 1) * level.span
+        segment = Segment("hugetlb", max(8 * size, 2 * span), page_size=size)
+        edge = (u.base // span + 1) * span
         yield one(f"hugetlb-{label}", segment, Mapping("s", edge, pages * size), count=2)
         yield one(f"hugetlb-{label}-over-{name}", segment, Mapping("s", edge - size, 2 * size))
         yield one(f"hugetlb-{label}-read-only", segment, Mapping("s", edge + size, size, protection="r"))
         private = Mapping("s", edge, size, map="private")
         yield one(f"hugetlb-{label}-private", segment, private)
-        sparse = Mapping("s", edge - size, 2 * level.span, touch={"every": level.span})
+        sparse = Mapping("s", edge - size, 2 * span, touch={"every": span})
         yield one(f"hugetlb-{label}-one-in-a-table", segment, sparse, count=2)
-        yield groups(
-            f"hugetlb-{label}-elsewhere", segment, (1, private), (1, replace(private, address=edge + level.span))
-        )
+        yield groups(f"hugetlb-{label}-elsewhere", segment, (1, private), (1, replace(private, address=edge + span)))
     size = u.geometry.default_huge_page
     span = u.geometry.level(u.geometry.huge_pages[size]).span
     segment = Segment("hugetlb", 4 * span, page_size=size)
@@ -341,9 +342,10 @@ def high(u: Units) -> Iterator[Layout]:
     for growth in u.geometry.grows:
         for label, address in (("at", growth.above), ("after", growth.above + u.table)):
             yield one(f"grow-{growth.above >> 40}T-{label}", segment, replace(low, address=address), count=2)
-        over = replace(low, address=growth.above - u.table // 2)
-        yield one(f"grow-{growth.above >> 40}T-over", segment, over)
-        yield one(f"grow-{growth.above >> 40}T-untouched", segment, replace(over, address=growth.above, touch="none"))
+        untouched = replace(low, address=growth.above, touch="none")
+        yield one(f"grow-{growth.above >> 40}T-untouched", segment, untouched)
+        if growth.above != window:  # there is the stack
+            yield one(f"grow-{growth.above >> 40}T-over", segment, replace(low, address=growth.above - u.table // 2))
 
 
 def generated(u: Units) -> Iterator[Layout]:

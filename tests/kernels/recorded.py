@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ptcalc
+from ptcalc import arch
+from ptcalc.arch import kernels
+from ptcalc.arch.kernels import TableCost
+from ptcalc.result import PolicyResult
 
 RESULTS = Path(__file__).with_name("results")
 
@@ -48,7 +52,9 @@ def figures(record: dict[str, Any]) -> Iterator[Figure]:
 
 def figures_of(layout: dict[str, Any], page: int) -> Iterator[Figure]:
     """Yield the figures of one layout; `page` is the base page in bytes."""
-    result = ptcalc.estimate(ptcalc.loads(layout["workload"]), policies=["today"]).policy("today")
+    workload = ptcalc.loads(layout["workload"])
+    result = ptcalc.estimate(workload, policies=["today"]).policy("today")
+    costs = kernels.costs(arch.get(workload.host.arch), kernels.parse(str(workload.host.kernel)).version)
     name = layout["name"]
     for process in result.processes:
         for before, after in layout["vmpte"][process.name]:
@@ -56,8 +62,31 @@ def figures_of(layout: dict[str, Any], page: int) -> Iterator[Figure]:
             shown = frozenset({process.vmpte_bytes >> 10, -(-process.vmpte_bytes >> 10)})
             yield Figure(name, f"VmPTE {process.name}", "kB", shown, after - before)
     before, after = layout["page_tables"]
-    yield Figure(name, "PageTables", "bytes", frozenset({result.page_tables.bytes}), (after - before) * page)
+    shown = around(result, result.page_tables.bytes, [(cost, cost.page_tables) for cost in costs])
+    yield Figure(name, "PageTables", "bytes", shown, (after - before) * page)
     if "memcg_pagetables" in layout:
         before, after = layout["memcg_pagetables"]
         assert result.page_tables.memcg_bytes is not None
-        yield Figure(name, "memory.stat", "bytes", frozenset({result.page_tables.memcg_bytes}), after - before)
+        shown = around(result, result.page_tables.memcg_bytes, [(cost, cost.memcg or 0) for cost in costs])
+        yield Figure(name, "memory.stat", "bytes", shown, after - before)
+
+
+def around(result: PolicyResult, expected: int, costs: Sequence[tuple[TableCost, int]]) -> frozenset[int]:
+    """The bytes that a counter may show: `expected` alone, but where a page is cut up into tables of one process.
+
+    Of such a page the program under test has used a part before, and how much is not known: a process may need one
+    page more or less for the tables of a level.  `costs`: of each level, with what the counter shows for an allocation.
+    """
+    pages = [
+        (shown, process.count)
+        for process in result.processes
+        for level in process.levels
+        for cost, shown in costs
+        if cost.level == level.level and shown and level.tables % cost.per_allocation
+    ]
+    slack = sum(count for _, count in pages)
+    return (
+        frozenset(expected + more * pages[0][0] for more in range(-slack, slack + 1))
+        if pages
+        else frozenset({expected})
+    )
