@@ -1,7 +1,8 @@
 """What the documents show is what happens: commands run, outputs are current, code and workloads work.
 
 `./run ptcalc` stands for ptcalc itself here; test_run.py has the tests of the task runner.
-Outputs that follow an ``<!-- output: COMMAND -->`` line are compared, and written anew with --update-golden.
+Outputs that follow an ``<!-- output: COMMAND -->`` line, and Markdown between ``<!-- table: COMMAND -->`` and
+``<!-- end of table -->``, are compared, and written anew with --update-golden.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from pathlib import Path
 import pytest
 
 import ptcalc
+from ptcalc.risk import loads_config
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-OUTPUT = re.compile(r"<!-- output: (?P<command>.+) -->\n```text\n(?P<text>.*?)```\n", re.DOTALL)
+OUTPUT = re.compile(r"<!-- output: (?P<command>[^\n]+) -->\n```text\n(?P<text>.*?)```\n", re.DOTALL)
+TABLE = re.compile(r"<!-- table: (?P<command>[^\n]+) -->\n\n(?P<text>.*?)\n?<!-- end of table -->\n", re.DOTALL)
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -86,12 +89,18 @@ def test_outputs_are_current(path: Path, request: pytest.FixtureRequest) -> None
     """Outputs shown are those of the commands named above them."""
     shown = path.read_text(encoding="utf-8")
 
-    def renew(found: re.Match[str]) -> str:
+    def printed(found: re.Match[str]) -> str:
         result = ran(found["command"])
         assert result.returncode == 0, result.stderr
-        return f"<!-- output: {found['command']} -->\n```text\n{result.stdout}```\n"
+        return result.stdout
 
-    current = OUTPUT.sub(renew, shown)
+    def output(found: re.Match[str]) -> str:
+        return f"<!-- output: {found['command']} -->\n```text\n{printed(found)}```\n"
+
+    def table(found: re.Match[str]) -> str:
+        return f"<!-- table: {found['command']} -->\n\n{printed(found)}\n<!-- end of table -->\n"
+
+    current = TABLE.sub(table, OUTPUT.sub(output, shown))
     if request.config.getoption("update_golden", False) and current != shown:
         path.write_text(current, encoding="utf-8")
         return
@@ -110,6 +119,12 @@ def test_python_works(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_workload_works(text: str) -> None:
     """Workloads shown can be estimated."""
     assert ptcalc.estimate(ptcalc.loads(text)).policies
+
+
+@pytest.mark.parametrize("text", [text for _, text in blocks("yaml") if text.startswith("geometries:")])
+def test_config_works(text: str) -> None:
+    """Architectures shown are accepted."""
+    assert loads_config(text).geometries
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

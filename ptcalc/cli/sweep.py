@@ -13,9 +13,8 @@ from ptcalc.errors import printable
     "sweep",
     short_help="The same with other values, on other machines.",
     epilog=examples(
-        "ptcalc sweep examples/postgres-600.yaml --vary host.arch=shipped --policy today --policy hugetlb-default",
-        "ptcalc sweep examples/postgres-600.yaml --vary processes.backend.count=300,600 --vary host.memory=64GiB,128GiB"
-        " --policy today --format csv",
+        "ptcalc sweep examples/oracle-sga-1500.yaml --vary host.arch=shipped --policy today --policy hugetlb-default",
+        "ptcalc sweep examples/postgres-600.yaml --vary processes.backend.count=300,600 --policy today --format csv",
     ),
 )
 @click.option(

@@ -302,8 +302,10 @@ def _notes(page: Page, geometry: Geometry) -> None:
             page.say(f"every process has the {name} table anyway", label=f"mapping below {below:#x}: ")
     for level in geometry.levels:
         if level.memory == "fragments":
-            pieces = geometry.base_page // level.table_bytes
-            page.say(f"up to {pieces} in a page of the process's own", label=f"{level.name} tables: ")
+            page.say(
+                f"up to {level.per_allocation(geometry.base_page)} in a page of the process's own",
+                label=f"{level.name} tables: ",
+            )
 
 
 def _with_costs(geometry: Geometry, kernel: Kernel) -> Iterable[tuple[Level, TableCost]]:
