@@ -76,6 +76,12 @@ PLATFORMS = {
         cross("powerpc64le"),
         "hvc0",
     ),
+    "loong64": Platform(
+        ("qemu-system-loongarch64", "-M", "virt", "-bios", "/usr/share/qemu-efi-loongarch64/QEMU_EFI.fd"),
+        "qemu-system-misc (Debian 13), with qemu-efi-loongarch64",
+        cross("loongarch64"),
+        "ttyS0",
+    ),
     "s390x": Platform(
         ("qemu-system-s390x", "-M", "s390-ccw-virtio"), "qemu-system-misc", cross("s390x"), "ttysclp0"
     ),
@@ -116,6 +122,7 @@ MACHINES = [
     Machine("ppc64le-64k-hash-7.2", "ppc64le-64k-hash", "ppc64el", "sid", "powerpc64le-64k", "power9", "disable_radix"),
     Machine("ppc64le-4k-7.2", "ppc64le-4k", "ppc64el", "sid", "powerpc64le", "power9"),
     Machine("ppc64le-4k-hash-7.2", "ppc64le-4k-hash", "ppc64el", "sid", "powerpc64le", "power9", "disable_radix"),
+    Machine("loongarch64-16k-7.2", "loongarch64-16k", "loong64", "sid", "loong64", "max"),
     Machine("s390x-6.1", "s390x", "s390x", "bookworm", "s390x", "max"),
     Machine("s390x-6.12", "s390x", "s390x", "trixie", "s390x", "max"),
     Machine("s390x-7.2", "s390x", "s390x", "sid", "s390x", "max"),

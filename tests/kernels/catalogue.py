@@ -253,7 +253,7 @@ def neighbours(u: Units) -> Iterator[Layout]:
 def anonymous(u: Units) -> Iterator[Layout]:
     """Private anonymous memory: a huge page keeps in deposit the table that it saves."""
     sparse = {"every": u.table // 2}
-    for huge in ("never", "always"):
+    for huge in ("never", "always") if u.geometry.has_thp else ("never",):
         segment = Segment("private", 3 * u.table, huge=huge)
         for label, shift in (("at", 0), ("half-after", u.table // 2)):
             for access in ("read", "write"):
@@ -261,12 +261,15 @@ def anonymous(u: Units) -> Iterator[Layout]:
                 yield one(f"private-thp-{huge}-{label}-{access}", segment, mapping, count=2)
         mapping = Mapping("s", u.base, 3 * u.table, touch={"every": 2 * u.table})
         yield one(f"private-thp-{huge}-none-after", segment, replace(mapping, protection="none"))
-        yield one(f"private-thp-{huge}-nohugepage", segment, replace(mapping, madvise="nohugepage"))
+        if u.geometry.has_thp:
+            yield one(f"private-thp-{huge}-nohugepage", segment, replace(mapping, madvise="nohugepage"))
     yield one("private-dense", Segment("private", u.table), Mapping("s", u.base + u.page, u.table), count=2)
 
 
 def huge_tmpfs(u: Units) -> Iterator[Layout]:
     """A tmpfs with huge=always: which chunks get a leaf in a PMD table."""
+    if not u.geometry.has_thp:
+        return
     segment = Segment("tmpfs", 3 * u.table, huge="always")
     plain = Mapping("s", u.base, segment.size, touch={"every": u.table // 2})
     half = u.table // 2
