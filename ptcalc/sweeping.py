@@ -159,6 +159,7 @@ def _of_combination(error: InputError, document: Positions, overrides: Sequence[
     """Return the error of a combination; if it points into the file, with the values that this does not go with."""
     if error.file == document.file:
         error.message += f" (with {', '.join(override.origin for override in overrides)})"
+        error.args = (error.message,)
     return error
 
 

@@ -19,6 +19,7 @@ LIST_SCHEMA, SHOW_SCHEMA = "ptcalc.arch-list/1", "ptcalc.arch/1"
 # The narrowest field of the drawing: "offset" and a blank at each side.
 FIELD = 8
 NOT_COUNTED = "-"
+PTE_SPAN = "PTE span"
 
 
 class Field(NamedTuple):
@@ -71,8 +72,8 @@ def render_list(geometries: Iterable[Geometry], screen: Screen) -> str:
         Column("architecture", right=False),
         Column("page"),
         Column("levels"),
-        Column("VA bits"),
-        Column("PTE table spans"),
+        Column("VA"),
+        Column(PTE_SPAN),
         Column("hugetlb", right=False),
         Column("THP"),
         Column("shared", right=False),
@@ -91,9 +92,12 @@ def render_list(geometries: Iterable[Geometry], screen: Screen) -> str:
         for geometry in known
     ]
     page = Page(screen)
-    page.table(columns, rows, leave_out=[("PTE table spans",)])
+    page.table(columns, rows, leave_out=[(PTE_SPAN,)])
     page.blank()
-    page.say("VA bits: of user space. shared: hugetlb page tables of the same file are (PMD sharing).")
+    page.say(
+        f"VA: address bits of user space. {PTE_SPAN}: what a PTE table spans. "
+        "shared: PMD tables of hugetlb are (PMD sharing)."
+    )
     if any(geometry.aliases for geometry in known):
         page.heading("SHORT NAMES")
         for geometry in known:

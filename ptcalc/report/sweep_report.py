@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from ptcalc.errors import printable
@@ -22,16 +22,15 @@ SCHEMA = "ptcalc.sweep/1"
 # What a row has of a policy's answer in the report of estimate.
 ANSWER = ("policy", "availability", "applies", "page_tables", "processes", "risk")
 MEMORY = ("boundary", "capacity_bytes", "demand_bytes", "headroom_bytes")
-TABLES, COUNTED, DEMAND, SAFE = "tables", "PageTables", "demand", "safe"
+TABLES, COUNTED, VMPTE, DEMAND, SAFE = "tables", "PageTables", "VmPTE", "demand", "safe"
 
 
 class Table(NamedTuple):
-    """What people read: columns, rows, the rows that nothing can be said for, and notes."""
+    """What people read: columns, rows, and the rows that nothing can be said for, with the reason."""
 
     columns: list[Column]
     rows: list[list[Cell]]
     impossible: list[tuple[str, str]]
-    notes: list[str]
 
 
 def render_text(sweep: Sweep, screen: Screen) -> str:
@@ -41,17 +40,15 @@ def render_text(sweep: Sweep, screen: Screen) -> str:
     page.say((sweep.name, "bold"))
     page.say((f"{sweep.file}: {_subject(sweep)}", "dim"))
     page.blank()
-    vmpte = tuple(column.title for column in table.columns if column.title.startswith("VmPTE"))
+    vmpte = tuple(column.title for column in table.columns if column.title.startswith(VMPTE))
     leave_out = [(SAFE,), (SAFE, COUNTED), (SAFE, COUNTED, DEMAND), (SAFE, COUNTED, DEMAND, *vmpte)]
-    if table.rows:
-        page.table(table.columns, table.rows, leave_out=leave_out)
+    shown = page.table(table.columns, table.rows, leave_out=leave_out)
     if table.impossible:
         page.heading("NOT POSSIBLE")
         for what, why in table.impossible:
             page.say(why, label=f"{what}: ")
-    if table.notes:
-        page.blank()
-    for note in table.notes:
+    page.blank()
+    for note in _notes(sweep, shown):
         page.say(note)
     return page.text()
 
@@ -66,7 +63,7 @@ def render_markdown(sweep: Sweep) -> str:
     ]
     if table.impossible:
         lines += ["", "Not possible:", "", *(f"- {_escaped(what)}: {_escaped(why)}" for what, why in table.impossible)]
-    for note in table.notes:
+    for note in _notes(sweep, [column.title for column in table.columns]):
         lines += ["", _escaped(note)]
     return "\n".join(lines) + "\n"
 
@@ -124,9 +121,13 @@ def _figures(result: PolicyResult) -> list[object]:
     ]
 
 
+def _results(sweep: Sweep) -> list[PolicyResult]:
+    return [row.result for row in sweep.rows if row.result is not None]
+
+
 def _groups(sweep: Sweep) -> list[str]:
     """Return the names of the groups of processes, which no value changes."""
-    return next(([group.name for group in row.result.processes] for row in sweep.rows if row.result), [])
+    return [group.name for group in _results(sweep)[0].processes]
 
 
 def _subject(sweep: Sweep) -> str:
@@ -145,14 +146,13 @@ def _titles(sweep: Sweep) -> list[str]:
 
 def _table(sweep: Sweep) -> Table:
     groups = _groups(sweep)
-    results = [row.result for row in sweep.rows if row.result is not None]
-    counted = any(map(_counted_otherwise, results))
+    counted = any(map(_counted_otherwise, _results(sweep)))
     columns = [
         *(Column(title, right=False) for title in _titles(sweep)),
         Column("policy", right=False),
         Column(TABLES),
         *([Column(COUNTED)] if counted else []),
-        *(Column("VmPTE" if len(groups) == 1 else f"VmPTE {group}") for group in groups),
+        *(Column(VMPTE if len(groups) == 1 else f"{VMPTE} {group}") for group in groups),
         Column(DEMAND),
         Column("free"),
         Column("risk", right=False),
@@ -167,7 +167,7 @@ def _table(sweep: Sweep) -> Table:
         else:
             what = ", ".join(f"{axis.path}={value}" for axis, value in zip(sweep.axes, row.values, strict=True))
             impossible.append((f"{what}, {row.policy}" if row.policy else what, row.why))
-    return Table(columns, rows, impossible, _notes(results))
+    return Table(columns, rows, impossible)
 
 
 def _cells(result: PolicyResult, *, counted: bool) -> list[Cell]:
@@ -195,13 +195,14 @@ def _counted_otherwise(result: PolicyResult) -> bool:
     return fmt.size(result.page_tables.bytes) != fmt.size(result.page_tables.used_bytes)
 
 
-def _notes(results: Sequence[PolicyResult]) -> list[str]:
-    """Say what marks mean, and which policies nobody can have yet."""
-    notes = []
-    if any(map(_counted_otherwise, results)):
+def _notes(sweep: Sweep, shown: Collection[str]) -> list[str]:
+    """Say what the columns and marks ``shown`` mean, and which policies nobody can have yet."""
+    results, notes = _results(sweep), []
+    if COUNTED in shown:
         notes.append(f"{TABLES}: the memory taken; {COUNTED}: what /proc/meminfo shows of it.")
-    if any(not group.vmpte_defined for result in results for group in result.processes):
-        notes.append("VmPTE with *: no kernel defines it for these shared tables; assumed: as if they were private.")
+    marked = any(not group.vmpte_defined for result in results for group in result.processes)
+    if marked and any(title.startswith(VMPTE) for title in shown):
+        notes.append(f"{VMPTE} with *: no kernel defines it for these shared tables; assumed: as if they were private.")
     others = {result.policy: result.availability for result in results if not result.availability.deployable}
     if others:
         as_of = max(availability.as_of for availability in others.values())

@@ -7,6 +7,8 @@ import io
 import json
 import random
 import re
+import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -346,6 +348,17 @@ def test_no_line_is_wider_than_the_screen(file: Path) -> None:
         assert len(lines) > len(found.rows)
 
 
+def test_notes_are_about_what_is_shown(file: Path) -> None:
+    """A column that a narrow screen leaves out is not explained there."""
+    found = ptcalc.sweep(file, {"host.kernel": ["6.1"]}, policies=["today", "file-shared"])
+
+    assert "PageTables: what" in sweep_report.render_text(found, Screen())
+    assert "VmPTE with *" in sweep_report.render_text(found, Screen())
+    narrow = sweep_report.render_text(found, Screen(72))
+    assert "PageTables" not in narrow
+    assert "VmPTE" not in narrow
+
+
 def test_axes_have_short_titles_where_they_are_clear(file: Path) -> None:
     """The last step of a path, or all of it where two end in the same word or in a number."""
     vary = {
@@ -379,6 +392,33 @@ def test_names_do_nothing(file: Path) -> None:
     assert len({line.count("|") for line in table}) == 1
     assert not set("<>`[]@~*\\\x1b\u202e") & set("".join(table))
     assert "://" not in table[0] and "www.e" not in table[0] and "&amp;" not in table[0]
+
+
+@pytest.mark.parametrize("arguments", [["sweep", "--help"], ["arch", "--help"], ["arch", "show", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    """Help answers before anything heavy is loaded."""
+    script = (
+        "import sys; from ptcalc.cli.main import main;"
+        f"code = main({arguments!r}); print('modules', *sys.modules); sys.exit(code)"
+    )
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    loaded = set(process.stdout.rsplit("modules", 1)[1].split())
+    assert not {"numpy", "pydantic_core", "rich", "yaml", "ptcalc.arch"} & loaded
+
+
+def test_standard_input_is_read_once(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A grid over what comes through a pipe is that over the file."""
+    arguments = ["--vary", "host.memory=8GiB,9GiB", "--policy", "today", "--format", "csv"]
+    piped = subprocess.run(
+        [sys.executable, "-m", "ptcalc", "sweep", "-", *arguments],
+        input=file.read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+
+    assert main(["sweep", str(file), *arguments]) == 0
+    assert piped.stdout.decode() == capsys.readouterr().out
 
 
 def test_combinations_are_bounded_before_anything_is_computed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
