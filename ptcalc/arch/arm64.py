@@ -54,7 +54,7 @@ def _arm64(
 
 GEOMETRIES = (
     _arm64(4 * KIB, 39, sharing=(3, 11), pte=6, pmd=3),
-    _arm64(4 * KIB, 48, "arm64", "arm64-4k", sharing=(3, 11), pte=6, pmd=3, pud=2),
+    _arm64(4 * KIB, 48, "arm64", "arm64-4k", "aarch64", sharing=(3, 11), pte=6, pmd=3, pud=2),
     _arm64(4 * KIB, 52, sharing=(3, 11), pte=6, pmd=3, pud=2),
     _arm64(16 * KIB, 36, sharing=None, pte=4),
     _arm64(16 * KIB, 47, "arm64-16k", sharing=(4, 4), pte=4, pmd=2),

@@ -40,7 +40,7 @@ def _loongarch(name: str, page: int, va_bits: int, *aliases: str, **process: int
 GEOMETRIES = (
     _loongarch("4k", 4 * KIB, 48, pte=6, pmd=3, pud=2),
     _loongarch("4k-3level", 4 * KIB, 39, pte=6, pmd=3),
-    _loongarch("16k", 16 * KIB, 47, "loongarch64", pte=4, pmd=2),
+    _loongarch("16k", 16 * KIB, 47, "loongarch64", "loong64", pte=4, pmd=2),
     _loongarch("16k-2level", 16 * KIB, 36, pte=4),
     _loongarch("64k", 64 * KIB, 55, pte=4, pmd=2),
     _loongarch("64k-2level", 64 * KIB, 42, pte=4),

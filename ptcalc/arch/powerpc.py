@@ -80,7 +80,7 @@ def _ppc64le(name: str, title: str, page: int, levels: tuple[Level, ...], **own:
 
 
 GEOMETRIES = (
-    _ppc64le("64k", "radix", 64 * KIB, _RADIX_64K, huge_pages=_RADIX_HUGE, aliases=("ppc64le",)),
+    _ppc64le("64k", "radix", 64 * KIB, _RADIX_64K, huge_pages=_RADIX_HUGE, aliases=("ppc64le", "ppc64el")),
     # A THP keeps a PTE table, which holds its hash slots, also where it is of a file (arch_needs_pgtable_deposit).
     _ppc64le("64k-hash", "hash", 64 * KIB, _HASH_64K, huge_pages=_HASH_HUGE, thp_keeps_tables=True),
     _ppc64le("4k", "radix", 4 * KIB, _RADIX_4K, huge_pages=_RADIX_HUGE),

@@ -53,7 +53,9 @@ def _x86_64(name: str, title: str, p4d: tuple[Level, ...], root_span: int, *, pt
 
 def _four_levels(*, pti: bool) -> Geometry:
     title = "x86_64, 4 levels, 4 KiB pages"
-    return _x86_64("x86_64", title, (), 256 * TIB, pti=pti, task_size=(1 << 47) - 4 * KIB)
+    return _x86_64(
+        "x86_64", title, (), 256 * TIB, pti=pti, aliases=() if pti else ("amd64",), task_size=(1 << 47) - 4 * KIB
+    )
 
 
 def _five_levels(*, pti: bool) -> Geometry:

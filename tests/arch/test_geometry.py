@@ -89,6 +89,8 @@ ALIASES = {
     "arm64": "arm64-4k-va48", "arm64-4k": "arm64-4k-va48", "arm64-16k": "arm64-16k-va47",
     "arm64-64k": "arm64-64k-va52", "riscv64": "riscv64-sv48", "ppc64le": "ppc64le-64k",
     "loongarch64": "loongarch64-16k",
+    # what uname and Debian call them
+    "amd64": "x86_64", "aarch64": "arm64-4k-va48", "ppc64el": "ppc64le-64k", "loong64": "loongarch64-16k",
 }  # fmt: skip
 
 # name, kernel, level: an allocation takes (and holds so many tables), VmPTE adds for a table, PageTables and
