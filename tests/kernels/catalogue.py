@@ -309,6 +309,8 @@ def hugetlb(u: Units) -> Iterator[Layout]:
         yield one(f"hugetlb-{label}-one-in-a-table", segment, sparse, count=2)
         yield groups(f"hugetlb-{label}-elsewhere", segment, (1, private), (1, replace(private, address=edge + span)))
     size = u.geometry.default_huge_page
+    if u.geometry.huge_pages[size] == "pgd":
+        return  # there is no table but the root
     span = u.geometry.level(u.geometry.huge_pages[size]).span
     segment = Segment("hugetlb", 4 * span, page_size=size)
     edge = (u.base // span + 1) * span
