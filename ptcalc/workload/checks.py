@@ -308,7 +308,8 @@ def _touch(path: Path, touch: Touch, length: int, page: int) -> Iterator[Problem
             yield Problem(key, f"{show_size(touch.amount)} is more than the mapping", f"100%, or {whole}")
         if touch.pages is not None and touch.pages > end // page:
             yield Problem((*path, "pages"), f"{touch.pages} pages are more than the mapping", f"at most {end // page}")
-        if touch.cluster is not None and touch.cluster % page:
+        # A run within a page is a database's block on a machine with larger pages: some of them meet in one page.
+        if touch.cluster is not None and touch.cluster % page and page % touch.cluster:
             below = touch.cluster - touch.cluster % page
             near = [show_size(each) for each in (below, below + page) if each]
             yield _unaligned((*path, "cluster"), show_size(touch.cluster), page, near)

@@ -16,6 +16,7 @@ from ptcalc import arch
 from ptcalc.arch import Geometry, kernels
 from ptcalc.errors import InputError
 from ptcalc.result import Assumption
+from ptcalc.workload.measured import Counters, read_counters
 from ptcalc.workload.source import Path, Positions
 
 Sharing = Literal["allow", "never"]
@@ -170,6 +171,11 @@ class Workload:
     def geometry(self) -> Geometry:
         """The page tables of its architecture and kernel.  Raises UnknownArch, or ValueError for the kernel."""
         return arch.get(self.host.arch, self.geometries).at(self.kernel.version)
+
+    @property
+    def counters(self) -> Counters | None:
+        """What the system showed that the file was captured from, if it says.  Raises InputError for what is damaged."""
+        return read_counters(self.positions)
 
     @property
     def file(self) -> str:
