@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ptcalc.arch import Level
 from ptcalc.arch.kernels import TableCost
-from ptcalc.engine.footprint import Footprint
+from ptcalc.engine.footprint import Footprint, Tally
 from ptcalc.result import LevelTables, PageTables
 
 # Beyond so many standard deviations a normal distribution has nothing that counts.
@@ -19,11 +19,11 @@ def page_tables(
 ) -> PageTables:
     """Return all tables of all processes, the memory they take, and what the counters of the machine show."""
     found, used, shown, charged, weights = [], 0, 0, 0, []
-    tallies = footprint.tally(counts)
-    for place, (level, cost, tally) in enumerate(zip(levels, costs, tallies, strict=False)):
+    for level, cost, tally, allocations in zip(
+        levels, costs, footprint.tally(counts), _allocations(footprint, costs, counts), strict=False
+    ):
         exact, expected = tally.total(counts)
         tables = exact + round(expected)
-        allocations = _allocations(footprint, place, cost, counts)
         used += allocations * cost.allocation
         shown += allocations * cost.page_tables
         charged += allocations * (cost.memcg or 0)
@@ -41,40 +41,45 @@ def used_bytes(
 ) -> int:
     """Return the memory that the tables take (bytes); ``charged``: only of those levels that are, or are not."""
     return sum(
-        _allocations(footprint, place, cost, counts) * cost.allocation
-        for place, (cost, _) in enumerate(zip(costs, footprint.tally(counts), strict=False))
+        allocations * cost.allocation
+        for cost, allocations in zip(costs, _allocations(footprint, costs, counts), strict=False)
         if charged is None or cost.charged == charged
     )
 
 
-def marginal_bytes(footprint: Footprint, costs: Sequence[TableCost], counts: Sequence[int], group: int) -> int:
-    """Return the memory that the unshared tables of one process of a group take (bytes)."""
-    return sum(
-        round(_of_one_process(footprint, place, cost, counts, group)) * cost.allocation
-        for place, (cost, _) in enumerate(zip(costs, footprint.tally(counts), strict=False))
-    )
+def marginal_bytes(footprint: Footprint, costs: Sequence[TableCost], counts: Sequence[int]) -> list[int]:
+    """Return the memory that the unshared tables of one process of each group take (bytes)."""
+    total = [0] * len(counts)
+    for place, (cost, tally) in enumerate(zip(costs, footprint.tally(counts), strict=False)):
+        for group in range(len(counts)):
+            total[group] += round(_of_one_process(footprint, place, cost, tally, counts, group)) * cost.allocation
+    return total
 
 
-def _allocations(footprint: Footprint, place: int, cost: TableCost, counts: Sequence[int]) -> int:
-    """Return how many allocations the tables of a level need, all processes together."""
-    tally = footprint.tally(counts)[place]
-    if cost.per_allocation == 1:
-        exact, expected = tally.total(counts)
-        return exact + round(expected)
-    # A page is cut up for one mm alone, so that each process rounds up to pages of its own; the first tables find
-    # room in the page that the program, its libraries and its stack have begun.
-    private = sum(
-        count * _of_one_process(footprint, place, cost, counts, group) for group, count in enumerate(counts) if count
-    )
-    shared = math.ceil((tally.shared_exact + tally.shared_expected) / cost.per_allocation)
-    return round(private) + shared
+def _allocations(footprint: Footprint, costs: Sequence[TableCost], counts: Sequence[int]) -> list[int]:
+    """Return how many allocations the tables of each level need, all processes together."""
+    out = []
+    for place, (cost, tally) in enumerate(zip(costs, footprint.tally(counts), strict=False)):
+        if cost.per_allocation == 1:
+            exact, expected = tally.total(counts)
+            out.append(exact + round(expected))
+            continue
+        # A page is cut up for one mm alone, so that each process rounds up to pages of its own; the first tables
+        # find room in the page that the program, its libraries and its stack have begun.
+        private = sum(
+            count * _of_one_process(footprint, place, cost, tally, counts, group)
+            for group, count in enumerate(counts)
+            if count
+        )
+        shared = math.ceil((tally.shared_exact + tally.shared_expected) / cost.per_allocation)
+        out.append(round(private) + shared)
+    return out
 
 
 def _of_one_process(
-    footprint: Footprint, place: int, cost: TableCost, counts: Sequence[int], group: int
+    footprint: Footprint, place: int, cost: TableCost, tally: Tally, counts: Sequence[int], group: int
 ) -> int | float:
     """Return the expected allocations of a level for the unshared tables of one process."""
-    tally = footprint.tally(counts)[place]
     exact, expected, per = tally.private_exact[group], tally.private_expected[group], cost.per_allocation
     if per == 1:
         return exact + expected if expected else exact

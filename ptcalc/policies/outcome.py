@@ -94,6 +94,8 @@ class Outcome:
         shown = self.footprint if once else self.private
         private = shown.tally(counts)
         grown = self.view.grown_vmpte()
+        marginal = marginal_bytes(self.footprint, self.context.costs, counts)
+        alone = marginal_bytes(self.private, self.context.costs, counts)
         out = []
         for number, (name, group) in enumerate(self.workload.processes.items()):
             levels, vmpte = [], int(grown[number])
@@ -104,11 +106,8 @@ class Outcome:
                     levels.append(LevelTables(level.name, tables, tables * level.table_bytes))
             exact = shown.is_exact(counts, number)
             sd = None if exact else round(shown.variance_private(counts, number, weights) ** 0.5)
-            marginal = marginal_bytes(self.footprint, self.context.costs, counts, number)
-            defined = self.policy.vmpte_defined or marginal == marginal_bytes(
-                self.private, self.context.costs, counts, number
-            )
-            out.append(ProcessTables(name, group.count, vmpte, exact, sd, tuple(levels), marginal, defined))
+            defined = self.policy.vmpte_defined or marginal[number] == alone[number]
+            out.append(ProcessTables(name, group.count, vmpte, exact, sd, tuple(levels), marginal[number], defined))
         return tuple(out)
 
     def segments(self, counts: Sequence[int]) -> tuple[SegmentMemory, ...]:
