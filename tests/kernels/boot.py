@@ -33,6 +33,8 @@ from . import catalogue, recorded
 from .catalogue import Layout
 
 MIRROR = "https://MIRROR/debian"
+MIRRORS = {"resolute": "https://MIRROR/ubuntu"}  # of suites that are not Debian's
+EFI = "/usr/share/qemu-efi-{}/QEMU_EFI.fd"  # where Debian's packages qemu-efi-aarch64 and -loongarch64 put it
 MEMORY = "6G"  # room for two gigantic pages of 1 GiB, aligned; what is not used is not taken from the host
 TIMEOUT = 900  # seconds for one guest; the slowest takes an eighth of it
 DAY = 86400
@@ -73,8 +75,8 @@ PLATFORMS = {
     "riscv64": Platform(("qemu-system-riscv64", "-M", "virt"), "qemu-system-misc", cross("riscv64"), "ttyS0"),
     "ppc64el": Platform(("qemu-system-ppc64", "-M", PSERIES), "qemu-system-ppc", cross("powerpc64le"), "hvc0"),
     "loong64": Platform(
-        ("qemu-system-loongarch64", "-M", "virt", "-bios", "/usr/share/qemu-efi-loongarch64/QEMU_EFI.fd"),
-        "qemu-system-misc (Debian 13), with qemu-efi-loongarch64",
+        ("qemu-system-loongarch64", "-M", "virt"),
+        "qemu-system-misc (of Debian 13 or later)",
         cross("loongarch64"),
         "ttyS0",
     ),
@@ -93,6 +95,11 @@ class Machine:
     flavour: str
     cpu: str
     append: str = ""  # to the kernel's command line
+    firmware: str = ""  # a kernel that is an EFI program needs it; otherwise QEMU loads the kernel itself
+
+    @property
+    def mirror(self) -> str:
+        return MIRRORS.get(self.suite, MIRROR)
 
 
 RV64 = "rv64,svnapot=on"
@@ -107,6 +114,9 @@ MACHINES = [
     Machine("arm64-4k-va52-7.2", "arm64-4k-va52", "arm64", "sid", "arm64", "max"),
     Machine("arm64-16k-va47-7.2", "arm64-16k-va47", "arm64", "sid", "arm64-16k", "max,lpa2=off"),
     Machine("arm64-16k-va52-7.2", "arm64-16k-va52", "arm64", "sid", "arm64-16k", "max"),
+    Machine(
+        "arm64-64k-va48-7.0", "arm64-64k-va48", "arm64", "resolute", "generic-64k", "max", "", EFI.format("aarch64")
+    ),
     Machine("riscv64-sv39-7.2", "riscv64-sv39", "riscv64", "sid", "riscv64", RV64, "no4lvl"),
     Machine("riscv64-sv48-7.2", "riscv64-sv48", "riscv64", "sid", "riscv64", RV64),
     # later kernels believe QEMU's device tree, which does not offer Sv57
@@ -116,7 +126,9 @@ MACHINES = [
     Machine("ppc64le-64k-hash-7.2", "ppc64le-64k-hash", "ppc64el", "sid", "powerpc64le-64k", "power9", "disable_radix"),
     Machine("ppc64le-4k-7.2", "ppc64le-4k", "ppc64el", "sid", "powerpc64le", "power9"),
     Machine("ppc64le-4k-hash-7.2", "ppc64le-4k-hash", "ppc64el", "sid", "powerpc64le", "power9", "disable_radix"),
-    Machine("loongarch64-16k-7.2", "loongarch64-16k", "loong64", "sid", "loong64", "max"),
+    Machine(
+        "loongarch64-16k-7.2", "loongarch64-16k", "loong64", "sid", "loong64", "max", "", EFI.format("loongarch64")
+    ),
     Machine("s390x-6.1", "s390x", "s390x", "bookworm", "s390x", "max"),
     Machine("s390x-6.12", "s390x", "s390x", "trixie", "s390x", "max"),
     Machine("s390x-7.2", "s390x", "s390x", "sid", "s390x", "max"),
@@ -146,7 +158,7 @@ def index(machine: Machine, cache: Path) -> dict[str, dict[str, str]]:
     """The packages of a suite by name; the list is fetched at most once a day."""
     path = cache / f"Packages-{machine.suite}-{machine.arch}.xz"
     if not path.exists() or time.time() - path.stat().st_mtime > DAY:
-        download(f"{MIRROR}/dists/{machine.suite}/main/binary-{machine.arch}/Packages.xz", path)
+        download(f"{machine.mirror}/dists/{machine.suite}/main/binary-{machine.arch}/Packages.xz", path)
     packages = {}
     for stanza in lzma.decompress(path.read_bytes()).decode().split("\n\n"):
         fields = dict(re.findall(r"^(Package|Version|Filename|SHA256): (.*)$", stanza, re.MULTILINE))
@@ -167,7 +179,7 @@ def kernel_package(machine: Machine, cache: Path) -> dict[str, str]:
     raise Failed(f"{machine.suite} has no kernel {machine.flavour} for {machine.arch}")
 
 
-def kernel_image(package: dict[str, str], cache: Path) -> Path:
+def kernel_image(machine: Machine, package: dict[str, str], cache: Path) -> Path:
     """The kernel out of the package, downloaded and unpacked once."""
     deb = cache / Path(package["Filename"]).name
     image = deb.with_suffix(".vmlinuz")
@@ -175,7 +187,7 @@ def kernel_image(package: dict[str, str], cache: Path) -> Path:
         return image
     if not deb.exists():
         print(f"fetching {deb.name}", file=sys.stderr)
-        download(f"{MIRROR}/{package['Filename']}", deb)
+        download(f"{machine.mirror}/{package['Filename']}", deb)
     if hashlib.sha256(deb.read_bytes()).hexdigest() != package["SHA256"]:
         deb.unlink()
         raise Failed(f"{deb.name} is not what the list of packages says; it is deleted")
@@ -223,6 +235,10 @@ def jobs(layouts: Sequence[Layout], page: int) -> str:
 def command_line(machine: Machine, kernel: Path, initrd: Path) -> list[str]:
     platform = PLATFORMS[machine.arch]
     program = require(platform.qemu[0], platform.qemu_package)
+    if machine.firmware and not Path(machine.firmware).exists():
+        raise Missing(
+            f"{machine.firmware} is missing; it is in the Debian package {Path(machine.firmware).parent.name}"
+        )
     geometry = arch.get(machine.geometry)
     # only at boot is there so much memory in one piece
     gigantic = [
@@ -236,6 +252,7 @@ def command_line(machine: Machine, kernel: Path, initrd: Path) -> list[str]:
         *("-accel", "tcg"),  # everywhere, so that a machine is the same on every host
         *("-cpu", machine.cpu, "-m", MEMORY, "-smp", "1"),
         *("-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"),
+        *(("-bios", machine.firmware) if machine.firmware else ()),
         *("-kernel", str(kernel), "-initrd", str(initrd)),
         *("-append", " ".join(["panic=-1", "norandmaps", f"console={platform.console}", *gigantic, machine.append])),
     ]
@@ -285,7 +302,7 @@ def measure(machine: Machine, cache: Path, directory: Path) -> dict[str, Any]:
     geometry = arch.get(machine.geometry)
     layouts = catalogue.catalogue(geometry)
     package = kernel_package(machine, cache)
-    image = kernel_image(package, cache)
+    image = kernel_image(machine, package, cache)
     files = {
         "dev": (0o040755, b""),
         "dev/console": (0o020600, b""),

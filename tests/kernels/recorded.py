@@ -74,15 +74,17 @@ def figures_of(layout: dict[str, Any], page: int) -> Iterator[Figure]:
 def around(result: PolicyResult, expected: int, costs: Sequence[tuple[TableCost, int]]) -> frozenset[int]:
     """The bytes that a counter may show: `expected` alone, but where a page is cut up into tables of one process.
 
-    Of such a page the program under test has used a part before, and how much is not known: a process may need one
-    page more or less for the tables of a level.  `costs`: of each level, with what the counter shows for an allocation.
+    `costs` has each level with what the counter shows for an allocation.  Of a page that is cut up, the program under
+    test has used a part before, which is not known: at least one table, and less than twice what ptcalc takes small
+    processes to have.  Where that decides over a page more or less, the counter may show either.
     """
     pages = [
         (shown, process.count)
         for process in result.processes
         for level in process.levels
         for cost, shown in costs
-        if cost.level == level.level and shown and level.tables % cost.per_allocation
+        if cost.level == level.level and shown and cost.per_allocation > 1
+        if pages_for(level.tables + 1, cost) != pages_for(level.tables + 2 * cost.in_use, cost)
     ]
     slack = sum(count for _, count in pages)
     return (
@@ -90,3 +92,7 @@ def around(result: PolicyResult, expected: int, costs: Sequence[tuple[TableCost,
         if pages
         else frozenset({expected})
     )
+
+
+def pages_for(tables: int, cost: TableCost) -> int:
+    return -(-tables // cost.per_allocation)
