@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ptcalc import policies, risk
 from ptcalc.errors import InputError, quote
 from ptcalc.layout.rows import MAX_ROWS, NoSlotLeft, TooManyRows
-from ptcalc.result import Estimate, PolicyResult
+from ptcalc.result import Estimate, Measured, PolicyResult
 from ptcalc.workload.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -46,7 +46,26 @@ def estimate(
         kernel=workload.kernel.text,
         installed_bytes=workload.host.memory,
         segment_bytes=tuple((name, segment.size) for name, segment in workload.segments.items()),
+        measured=_measured(workload, results),
     )
+
+
+def _measured(workload: Workload, results: Sequence[PolicyResult]) -> tuple[Measured, ...]:
+    """Return the counters of a captured workload beside those of `today`, as long as the file is about that machine."""
+    counters = workload.counters
+    today = next((result for result in results if result.policy == "today"), None)
+    if counters is None or today is None or counters.arch != workload.host.arch:
+        return ()
+    found = [
+        Measured(each.name, "VmPTE", each.vmpte_bytes + known.beside, known.measured, each.exact)
+        for each in today.processes
+        if (known := counters.processes.get(each.name)) is not None
+    ]
+    whole = counters.page_tables
+    if whole is not None:
+        tables = today.page_tables
+        found.append(Measured("", "PageTables", tables.bytes + whole.beside, whole.measured, tables.exact))
+    return tuple(found)
 
 
 def evaluate(

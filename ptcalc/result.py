@@ -206,6 +206,21 @@ class Assumption:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """A counter of the captured system beside what ptcalc expects it to be, bytes.
+
+    ``name`` is a group of processes, whose VmPTE (mean) it is, or PageTables of the whole machine.  Tables beside the
+    file's mappings are in both figures.
+    """
+
+    name: str
+    counter: Literal["VmPTE", "PageTables"]
+    expected_bytes: int
+    measured_bytes: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """Everything `ptcalc estimate` knows about one workload."""
 
@@ -219,6 +234,7 @@ class Estimate:
     kernel: str = ""
     installed_bytes: int = 0
     segment_bytes: tuple[tuple[str, int], ...] = field(default=())
+    measured: tuple[Measured, ...] = ()  # of a captured workload, evaluated as it was captured
 
     def policy(self, name: str) -> PolicyResult:
         """Return the result of policy `name`; KeyError if it was not evaluated."""

@@ -28,6 +28,7 @@ COMMANDS = {
     "estimate": "ptcalc.cli.estimate",
     "explain": "ptcalc.cli.explain",
     "sweep": "ptcalc.cli.sweep",
+    "capture": "ptcalc.cli.capture",
     "arch": "ptcalc.cli.arch",
 }
 

@@ -85,6 +85,15 @@ def percent(part: int, whole: int) -> str:
     return f"{round(100 * part / whole):,} %" if whole > 0 else "-"
 
 
+def deviation(found: int, reference: int) -> str:
+    """Return how far `found` is from `reference`, in percent of it; ``-`` where that is nothing.
+
+    >>> deviation(1020, 1000), deviation(1000, 1000)
+    ('+2.0 %', '+0.0 %')
+    """
+    return f"{100 * (found - reference) / reference:+,.1f} %" if reference else "-"
+
+
 def times(part: int, whole: int) -> str:
     """Return how many times `whole` goes into `part`, with two significant digits at least."""
     ratio = part / whole

@@ -17,6 +17,7 @@ from ptcalc.result import (
     LevelArithmetic,
     LevelTables,
     MappingShare,
+    Measured,
     Memory,
     PageTables,
     PolicyResult,
@@ -66,6 +67,7 @@ def _report(estimate: Estimate, schema: str, *, arithmetic: bool) -> Json:
         },
         "policies": [policy_to_dict(result, arithmetic=arithmetic) for result in estimate.policies],
         "findings": [_finding(finding) for finding in estimate.findings],
+        **({"measured": [_measured(each) for each in estimate.measured]} if estimate.measured else {}),
         "assumptions": [{"key": each.key, "value": each.value, "why": each.why} for each in estimate.assumptions],
     }
 
@@ -197,6 +199,16 @@ def _bound(bound: Bound) -> Json:
         "value": bound.value,
         "page_tables_bytes": bound.page_tables_bytes,
         "why": bound.why,
+    }
+
+
+def _measured(measured: Measured) -> Json:
+    return {
+        "counter": measured.counter,
+        "name": measured.name,
+        "expected_bytes": measured.expected_bytes,
+        "exact": measured.exact,
+        "measured_bytes": measured.measured_bytes,
     }
 
 

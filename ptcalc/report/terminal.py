@@ -25,6 +25,7 @@ def render(estimate: Estimate, screen: Screen) -> str:
     _advice(page, verdict)
     _ledger(page, verdict.subject)
     _policies(page, estimate)
+    _measured(page, estimate)
     _how_sure(page, estimate, verdict.subject)
     _findings(page, estimate)
     _assumptions(page, estimate)
@@ -245,6 +246,26 @@ def _counters(page: Page, results: list[PolicyResult]) -> None:
             Column("memory.stat pagetables"),
         )
         page.table(columns, rows)
+
+
+def _measured(page: Page, estimate: Estimate) -> None:
+    """Show the counters of the captured system beside what is expected of them under `today`."""
+    if not estimate.measured:
+        return
+    page.heading("MEASURED where this was captured; expected: today, and the tables beside these mappings")
+    columns = (
+        Column("counter", right=False),
+        Column("of", right=False),
+        Column("expected"),
+        Column("measured"),
+        Column("difference"),
+    )
+    rows: list[list[Cell]] = []
+    for each in estimate.measured:
+        expected = fmt.size(each.expected_bytes, exact=each.exact)
+        difference = fmt.deviation(each.expected_bytes, each.measured_bytes)
+        rows.append([each.counter, each.name or "all", expected, fmt.size(each.measured_bytes), difference])
+    page.table(columns, rows)
 
 
 def _legend(page: Page, estimate: Estimate, shown: frozenset[str]) -> None:

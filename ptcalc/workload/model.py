@@ -174,7 +174,7 @@ class Workload:
 
     @property
     def counters(self) -> Counters | None:
-        """What the system showed that the file was captured from, if it says.  Raises InputError for what is damaged."""
+        """The counters of the system that the file was captured from.  Raises InputError where that is damaged."""
         return read_counters(self.positions)
 
     @property

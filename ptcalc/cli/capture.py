@@ -1,0 +1,133 @@
+"""``ptcalc capture``: a workload file from a running system, a copied /proc tree or a sosreport."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from ptcalc.cli.options import debug_option, examples
+from ptcalc.cli.output import emit
+from ptcalc.errors import CannotDoHere, InputError, printable
+
+if TYPE_CHECKING:
+    from ptcalc.capture import Detail
+
+Progress = Callable[[int, int], None]
+
+
+@click.command(
+    "capture",
+    short_help="A workload file from a running system.",
+    epilog=examples(
+        "ptcalc capture",
+        "ptcalc capture --proc-root examples/proc-tree --match postmaster",
+    ),
+)
+@click.option("--proc-root", metavar="DIR", help="Read a copied /proc, or a directory with proc (and sys) in it.")
+@click.option("--sosreport", metavar="FILE", help="Read a sosreport archive, in place.")
+@click.option("--pid", "pids", metavar="PID", type=click.IntRange(min=1), multiple=True, help="Only this process.")
+@click.option("--user", "users", metavar="USER", multiple=True, help="Only processes of this user, by name or number.")
+@click.option("--cgroup", "cgroups", metavar="PATH", multiple=True, help="Only processes in this cgroup or below it.")
+@click.option(
+    "--match", metavar="NAME", multiple=True, help="Only processes or programs of this name; * and ? as in a shell."
+)
+@click.option(
+    "--detail",
+    type=click.Choice(["quick", "full", "pages"]),
+    default="quick",
+    show_default=True,
+    help="Read status and maps; smaps; or also the pagemap of one process of each group.",
+)
+@click.option(
+    "--min-segment", metavar="SIZE", default="1 MiB", show_default=True, help="Smaller shared memory is left out."
+)
+@click.option(
+    "--spread",
+    metavar="PERCENT",
+    default="4%",
+    show_default=True,
+    help="How far the VmPTE of processes in one group may differ.",
+)
+@click.option("-o", "--output", metavar="FILE", help="Write to this file, in place of standard output.")
+@debug_option
+def command(
+    proc_root: str | None,
+    sosreport: str | None,
+    pids: tuple[int, ...],
+    users: tuple[str, ...],
+    cgroups: tuple[str, ...],
+    match: tuple[str, ...],
+    detail: Detail,
+    min_segment: str,
+    spread: str,
+    output: str | None,
+) -> None:
+    """Write a workload file of what runs here: who maps which memory, and what has been touched of it.
+
+    Options that select processes may be repeated; a process is taken if each kind of them selects it.  What could
+    not be read is said on standard error, and in the file.
+    """
+    if proc_root is not None and sosreport is not None:
+        raise click.UsageError("--proc-root and --sosreport: one source at a time")
+    from ptcalc.capture import capture_system
+    from ptcalc.workload.sizes import parse_share, parse_size
+
+    with _named("--min-segment"):
+        least = parse_size(min_segment)
+    with _named("--spread"):
+        share = float(parse_share(spread))
+    with _progress() as progress:
+        found = capture_system(
+            proc_root=proc_root,
+            sosreport=sosreport,
+            pids=pids,
+            users=users,
+            cgroups=cgroups,
+            match=match,
+            detail=detail,
+            min_segment=least,
+            spread=share,
+            progress=progress,
+        )
+    if output is None:
+        emit(found.text)
+    else:
+        _write(output, found.text)
+    for note in found.missing:
+        click.echo(f"ptcalc: {printable(note)}", err=True)
+
+
+@contextmanager
+def _named(option: str) -> Iterator[None]:
+    """Say which option a refused value belongs to."""
+    try:
+        yield
+    except InputError as error:
+        raise click.BadParameter(f"{error.message}; accepted: {error.accepted}", param_hint=option) from None
+
+
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """Show a bar on standard error while processes are read, if a person is looking."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("reading processes", total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise CannotDoHere(f"{path} cannot be written: {why}") from None
