@@ -124,6 +124,9 @@ MACHINES = [
     Machine("ppc64le-64k-7.2", "ppc64le-64k", "ppc64el", "sid", "powerpc64le-64k", "power9"),
     Machine("ppc64le-64k-6.1", "ppc64le-64k", "ppc64el", "bookworm", "powerpc64le", "power9"),
     Machine("ppc64le-64k-hash-7.2", "ppc64le-64k-hash", "ppc64el", "sid", "powerpc64le-64k", "power9", "disable_radix"),
+    Machine(
+        "ppc64le-64k-hash-6.1", "ppc64le-64k-hash", "ppc64el", "bookworm", "powerpc64le", "power9", "disable_radix"
+    ),
     Machine("ppc64le-4k-7.2", "ppc64le-4k", "ppc64el", "sid", "powerpc64le", "power9"),
     Machine("ppc64le-4k-hash-7.2", "ppc64le-4k-hash", "ppc64el", "sid", "powerpc64le", "power9", "disable_radix"),
     Machine(
