@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import engine, startup
+from benchmarks import capture, engine, startup
 from benchmarks.ratio import Ratio
 
 BENCHMARKS: dict[str, Callable[[], Ratio]] = {
+    "capture": capture.processes,
     "estimate": startup.estimate,
     "help": startup.help_text,
     "rows": engine.million_rows,
