@@ -11,8 +11,8 @@ end of user space differs.
 
 from __future__ import annotations
 
-from ptcalc.arch.geometry import Geometry, Version
-from ptcalc.arch.tables import GIB, KIB, MIB, page_tables
+from ptcalc.arch.geometry import Geometry, Older, Version
+from ptcalc.arch.tables import GIB, KIB, MIB, MOST_OF_A_FOLIO, MULTI_INDEX_SINCE, page_tables
 
 # hugetlb sizes: contiguous PTEs, PMD, contiguous PMDs, and PUD where the hardware has it.
 _HUGE = {4 * KIB: (64 * KIB, 2 * MIB, 32 * MIB, GIB), 16 * KIB: (2 * MIB, 32 * MIB, GIB),
@@ -44,6 +44,8 @@ def _arm64(
         huge_pages=huge,
         contiguous=frozenset({cont_pte, cont_pmd}),
         default_huge_page=leaf,
+        has_file_thp=leaf // page <= MOST_OF_A_FOLIO,
+        older=(Older(before=MULTI_INDEX_SINCE, level=None, changes={"has_file_thp": True}),),
         pmd_sharing_since=sharing,
         # VMAP_STACK needs whole pages.
         kernel_stack=max(16 * KIB, page),

@@ -108,7 +108,8 @@ class Geometry:
     ``huge_pages`` maps a hugetlb page size to the level whose table holds its leaf; those in ``contiguous`` are
     runs of entries there, which save no tables beside a single entry of that level.  ``thp_keeps_tables``: a THP of
     a file keeps a PTE table in deposit, as those of anonymous memory do everywhere (arch_needs_pgtable_deposit).
-    ``has_thp``: it has transparent huge pages at all.  ``low_zones``: None where machines differ too much.
+    ``has_thp``: it has transparent huge pages at all; ``has_file_thp``: also of shmem and files, whose folios end at
+    MAX_PAGECACHE_ORDER (include/linux/pagemap.h), 2^11 base pages.  ``low_zones``: None where machines differ too much.
     ``small_process``: tables of the
     other levels that a trivial process has (program, libraries, stack), beside its root.
     """
@@ -125,6 +126,7 @@ class Geometry:
     contiguous: frozenset[int] = frozenset()
     default_huge_page: int
     has_thp: bool = True
+    has_file_thp: bool = True
     thp_keeps_tables: bool = False
     pmd_sharing_since: Version | None
     grows: tuple[Growth, ...] = ()

@@ -7,7 +7,7 @@ processor.h (TASK_SIZE64), thread_info.h, mm/hugetlbpage.c.
 from __future__ import annotations
 
 from ptcalc.arch.geometry import Geometry, Older
-from ptcalc.arch.tables import KIB, page_tables
+from ptcalc.arch.tables import KIB, MOST_OF_A_FOLIO, page_tables
 
 # User addresses of processors with 48 bits: half of them.  Smaller ones have less (kernel/cpu-probe.c: vabits).
 _CPU_BITS = 47
@@ -28,6 +28,7 @@ def _loongarch(name: str, page: int, va_bits: int, *aliases: str, **process: int
         default_window=1 << min(va_bits, _CPU_BITS),
         huge_pages={leaf: levels[1].name},
         default_huge_page=leaf,
+        has_file_thp=leaf // page <= MOST_OF_A_FOLIO,
         pmd_sharing_since=None,
         # pgd_alloc used plain GFP_KERNEL.
         older=(Older(before=(6, 14), level="pgd", changes={"charged": False}),),

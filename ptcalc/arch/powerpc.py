@@ -86,5 +86,5 @@ GEOMETRIES = (
     _ppc64le("4k", "radix", 4 * KIB, _RADIX_4K, huge_pages=_RADIX_HUGE),
     # Huge pages are runs of entries; THP needs a PMD of 16 MiB (hash__has_transparent_hugepage).
     _ppc64le("4k-hash", "hash", 4 * KIB, _HASH_4K, huge_pages=_HASH_HUGE, contiguous=frozenset(_HASH_HUGE),
-             has_thp=False),
+             has_thp=False, has_file_thp=False),
 )  # fmt: skip

@@ -6,6 +6,11 @@ from typing import Any
 
 from ptcalc.arch.geometry import LEVEL_NAMES, Level
 
+# The page cache's tree takes no larger entries (include/linux/xarray.h: MAX_XAS_ORDER).  Since 5.17, that is what makes
+# folios of this many base pages the largest ones of shmem and files; before, a huge page filled many entries.
+MOST_OF_A_FOLIO = 1 << 11
+MULTI_INDEX_SINCE = (5, 17)
+
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 
 

@@ -94,7 +94,7 @@ class Observer:
         if segment.backing == "hugetlb":
             return self.counter.leaf_of(segment.page_size or self.counter.geometry.default_huge_page)
         geometry = self.counter.geometry
-        return geometry.levels[1].name if segment.thp == "always" and geometry.has_thp else "pte"
+        return geometry.levels[1].name if segment.thp == "always" and geometry.has_file_thp else "pte"
 
     def _exact(
         self, group: Group, placed: Sequence[tuple[int | None, int | None, str]]
@@ -108,6 +108,8 @@ class Observer:
             try:
                 own = [pagemap.touched(file, vma.start, vma.end, self.counter.page) for vma in group.vmas[member.pid]]
                 rest = self._rest(member, file)
+                # It may have gone on since its counters were read.
+                member.status = proc.status(self.source.process(member.pid, "status")) or member.status
             except (OSError, Gone, Denied):
                 continue
             finally:

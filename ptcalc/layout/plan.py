@@ -142,9 +142,9 @@ def mapped_shared(workload: Workload) -> set[str]:
     }
 
 
-def with_thp(plan: Plan, workload: Workload) -> tuple[Plan, tuple[str, ...]]:
+def with_thp(plan: Plan, workload: Workload, geometry: Geometry) -> tuple[Plan, tuple[str, ...]]:
     """Switch transparent huge pages on for shmem and files that are mapped shared; returns the names that changed."""
-    shared = mapped_shared(workload)
+    shared = mapped_shared(workload) if geometry.has_file_thp else set()
     plans = {
         name: replace(old, thp="always")
         if name in shared and any(part.backing in ("shmem", "file") for part in old.parts)
@@ -159,12 +159,13 @@ def _plain(name: str, segment: Segment, geometry: Geometry) -> SegmentPlan:
     page = geometry.base_page
     if segment.backing == "hugetlb":
         page = segment.page_size or geometry.default_huge_page
+    has_thp = geometry.has_thp if segment.backing == "private" else geometry.has_file_thp
     return SegmentPlan(
         name=name,
         size=segment.size,
         piece=min(segment.pieces or segment.size, segment.size),
         parts=(Part(0, segment.size, segment.backing, page),),
-        thp=segment.thp if geometry.has_thp else "never",
+        thp=segment.thp if has_thp else "never",
     )
 
 

@@ -21,8 +21,7 @@ __all__ = ["Outcome", "Policy", "SegmentMemory", "ShortPool", "evaluate", "polic
 
 def policies_of(geometry: Geometry) -> tuple[Policy, ...]:
     """Return the policies of an architecture in the order of contract section 2."""
-    thp = (THP,) if geometry.has_thp else ()
-    return (TODAY, PRIVATE_TABLES, *hugetlb_policies(geometry), *thp, FILE_SHARED, MAP_SHARED_PT, MSHARE)
+    return (TODAY, PRIVATE_TABLES, *hugetlb_policies(geometry), THP, FILE_SHARED, MAP_SHARED_PT, MSHARE)
 
 
 def policy_names(arch_name: str = "x86_64") -> tuple[str, ...]:

@@ -15,7 +15,7 @@ class Thp(Today):
 
     def plan(self, context: Context) -> tuple[Plan, tuple[str, ...]]:
         """Switch THP on for every shmem and file segment that is mapped shared."""
-        plan, changed = with_thp(context.plan, context.workload)
+        plan, changed = with_thp(context.plan, context.workload, context.geometry)
         switch = {
             "shmem": "shmem_enabled=always, or mount option huge=always",
             "file": "large folios of its filesystem",
@@ -29,6 +29,10 @@ class Thp(Today):
         huge = geometry.huge_page_name(geometry.thp_size)
         if rows.backing[row] not in (SHMEM, FILE):
             return super().reasons(place, view, row, context)
+        if not geometry.has_file_thp:
+            return (Reason("no-file-thp", f"{geometry.name} has no huge pages of {huge} in the page cache"),)
+        if geometry.thp_keeps_tables:
+            return (Reason("deposit", "each huge page keeps a PTE table in deposit"),)
         if rows.madvise[row] == MADVISE.index("nohugepage"):
             return (Reason("nohugepage", "madvise: nohugepage keeps it in base pages", "drop the advice"),)
         if (rows.start[row] - rows.file_offset[row]) % geometry.thp_size:

@@ -257,7 +257,7 @@ def _meaning(leaf: Leaf, geometry: Geometry) -> str:
     if leaf.kind == "base":
         return "base page"
     if leaf.kind == "thp":
-        return "transparent huge page"
+        return "transparent huge page" if geometry.has_file_thp else "transparent huge page of anonymous memory alone"
     if leaf.entries > 1:
         single = fmt.whole(leaf.bytes // leaf.entries)
         return f"hugetlb, a run of {leaf.entries} entries: saves no tables over {single}"

@@ -204,6 +204,7 @@ _KEYS: dict[str, tuple[str, Reader]] = {
     "contiguous": ("contiguous", _sizes),
     "default_huge_page": ("default_huge_page", _single(_size)),
     "thp": ("has_thp", _single(_truth)),
+    "file_thp": ("has_file_thp", _single(_truth)),
     "pmd_sharing": ("pmd_sharing_since", _single(_since)),
     "kernel_stack": ("kernel_stack", _single(_size)),
     "small_process": ("small_process", _tables),
