@@ -152,8 +152,11 @@ def download(url: str, path: Path) -> None:
     """Fetch into a file that exists only when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    with urllib.request.urlopen(url) as answer, part.open("wb") as file:
-        shutil.copyfileobj(answer, file)
+    try:
+        with urllib.request.urlopen(url) as answer, part.open("wb") as file:
+            shutil.copyfileobj(answer, file)
+    except OSError as error:
+        raise Failed(f"{url}: {error}") from error
     part.replace(path)
 
 

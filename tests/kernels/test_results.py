@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from functools import cache
 from typing import Any
 
 import pytest
@@ -13,35 +12,13 @@ from . import recorded
 ENOUGH = 40  # figures of VmPTE that a machine must have
 
 
-@cache
-def figures(name: str) -> list[recorded.Figure]:
-    return list(recorded.figures(recorded.load(name)))
-
-
 machines = pytest.mark.parametrize("name", recorded.names())
-
-# Where ptcalc has another rule than the kernel: of a machine the layouts whose names begin so, and the kernel's rule.
-DEVIATIONS = {
-    "arm64-64k-va48-7.0": (
-        "tmpfs-",
-        "no folio of a file has more than 2^11 pages (include/linux/pagemap.h: MAX_XAS_ORDER), and a PMD leaf has 2^13",
-    ),
-}
-
-
-def deviates(name: str, figure: recorded.Figure) -> bool:
-    return name in DEVIATIONS and figure.layout.startswith(DEVIATIONS[name][0])
 
 
 @machines
 def test_every_counter_as_measured(name: str) -> None:
-    wrong = [figure for figure in figures(name) if not (figure.right or deviates(name, figure))]
+    wrong = [figure for figure in recorded.figures(recorded.load(name)) if not figure.right]
     assert not wrong, "\n".join(map(str, wrong))
-
-
-@pytest.mark.parametrize("name", DEVIATIONS)
-def test_deviations_are_still_there(name: str) -> None:
-    assert any(not figure.right for figure in figures(name) if deviates(name, figure)), DEVIATIONS[name]
 
 
 @machines
