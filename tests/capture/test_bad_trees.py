@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ptcalc
-from ptcalc.capture import archive as archives
 from ptcalc.capture import Detail, capture_system
+from ptcalc.capture import archive as archives
 from ptcalc.errors import CannotDoHere, InputError
 
 from .trees import archive, bundle, directory
