@@ -8,6 +8,7 @@ ptcalc.estimate(found.workload())
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -120,6 +121,8 @@ def capture_system(
     processes = reader.read()
     page_tables = _page_tables(source) if selection.everything else None
     host = read_host(source, [process.pid for process in processes])
+    if page_tables is not None and source.live:
+        page_tables -= _own_tables(source, host)
     reader.check(processes, host.geometry)
     missing = [*source.notes, *host.notes, *reader.notes()]
     if not processes:
@@ -159,6 +162,12 @@ def _page_tables(source: Source) -> int | None:
         # Reading it folds the parts of the counter that lie with each CPU together (mm/vmstat.c); only root may.
         source.system("proc/sys/vm/stat_refresh")
     return proc.amounts(source.system("proc/meminfo") or "").get("PageTables")
+
+
+def _own_tables(source: Source, host: Host) -> int:
+    """Return what the process that captures, which is not in the file, has in PageTables."""
+    own = proc.status(source.process(os.getpid(), "status"))
+    return Counter(host.geometry, host.kernel).in_page_tables(own.vmpte) if own is not None else 0
 
 
 def _nothing(source: Source, selection: Selection, reader: _Reader) -> InputError | CannotDoHere:
