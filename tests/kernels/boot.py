@@ -32,8 +32,6 @@ from ptcalc.arch.geometry import HIGHEST_ADDRESS
 from . import catalogue, recorded
 from .catalogue import Layout
 
-MIRROR = "https://MIRROR/debian"
-MIRRORS = {"resolute": "https://MIRROR/ubuntu"}  # of suites that are not Debian's
 EFI = "/usr/share/qemu-efi-{}/QEMU_EFI.fd"  # where Debian's packages qemu-efi-aarch64 and -loongarch64 put it
 MEMORY = "6G"  # room for two gigantic pages of 1 GiB, aligned; what is not used is not taken from the host
 TIMEOUT = 900  # seconds for one guest; the slowest takes an eighth of it
@@ -97,10 +95,6 @@ class Machine:
     append: str = ""  # to the kernel's command line
     firmware: str = ""  # a kernel that is an EFI program needs it; otherwise QEMU loads the kernel itself
 
-    @property
-    def mirror(self) -> str:
-        return MIRRORS.get(self.suite, MIRROR)
-
 
 RV64 = "rv64,svnapot=on"
 MACHINES = [
@@ -114,9 +108,6 @@ MACHINES = [
     Machine("arm64-4k-va52-7.2", "arm64-4k-va52", "arm64", "sid", "arm64", "max"),
     Machine("arm64-16k-va47-7.2", "arm64-16k-va47", "arm64", "sid", "arm64-16k", "max,lpa2=off"),
     Machine("arm64-16k-va52-7.2", "arm64-16k-va52", "arm64", "sid", "arm64-16k", "max"),
-    Machine(
-        "arm64-64k-va48-7.0", "arm64-64k-va48", "arm64", "resolute", "generic-64k", "max", "", EFI.format("aarch64")
-    ),
     Machine("riscv64-sv39-7.2", "riscv64-sv39", "riscv64", "sid", "riscv64", RV64, "no4lvl"),
     Machine("riscv64-sv48-7.2", "riscv64-sv48", "riscv64", "sid", "riscv64", RV64),
     # later kernels believe QEMU's device tree, which does not offer Sv57
@@ -160,11 +151,22 @@ def download(url: str, path: Path) -> None:
     part.replace(path)
 
 
-def index(machine: Machine, cache: Path) -> dict[str, dict[str, str]]:
+def configured_mirror() -> str:
+    """The archive of Debian that apt is set up for: it has the other suites and architectures as well."""
+    command = [require("apt-get", "apt"), "indextargets", "--format", "$(SITE) $(ORIGIN)"]
+    sites = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    for line in sites:
+        site, _, origin = line.partition(" ")
+        if origin == "Debian" and "security" not in site:
+            return site
+    raise Missing("apt knows no archive of Debian; name one with --mirror")
+
+
+def index(machine: Machine, cache: Path, mirror: str) -> dict[str, dict[str, str]]:
     """The packages of a suite by name; the list is fetched at most once a day."""
     path = cache / f"Packages-{machine.suite}-{machine.arch}.xz"
     if not path.exists() or time.time() - path.stat().st_mtime > DAY:
-        download(f"{machine.mirror}/dists/{machine.suite}/main/binary-{machine.arch}/Packages.xz", path)
+        download(f"{mirror}/dists/{machine.suite}/main/binary-{machine.arch}/Packages.xz", path)
     packages = {}
     for stanza in lzma.decompress(path.read_bytes()).decode().split("\n\n"):
         fields = dict(re.findall(r"^(Package|Version|Filename|SHA256): (.*)$", stanza, re.MULTILINE))
@@ -173,9 +175,9 @@ def index(machine: Machine, cache: Path) -> dict[str, dict[str, str]]:
     return packages
 
 
-def kernel_package(machine: Machine, cache: Path) -> dict[str, str]:
+def kernel_package(machine: Machine, cache: Path, mirror: str) -> dict[str, str]:
     """The newest kernel of the flavour: the package that holds the image itself."""
-    packages = index(machine, cache)
+    packages = index(machine, cache, mirror)
     # linux-binary since 7.x, where linux-image is empty and depends on it
     for kind in ("binary", "image"):
         pattern = re.compile(rf"linux-{kind}-(\d[^-]*(?:-\d+)?)-{re.escape(machine.flavour)}")
@@ -185,7 +187,7 @@ def kernel_package(machine: Machine, cache: Path) -> dict[str, str]:
     raise Failed(f"{machine.suite} has no kernel {machine.flavour} for {machine.arch}")
 
 
-def kernel_image(machine: Machine, package: dict[str, str], cache: Path) -> Path:
+def kernel_image(package: dict[str, str], cache: Path, mirror: str) -> Path:
     """The kernel out of the package, downloaded and unpacked once."""
     deb = cache / Path(package["Filename"]).name
     image = deb.with_suffix(".vmlinuz")
@@ -193,7 +195,7 @@ def kernel_image(machine: Machine, package: dict[str, str], cache: Path) -> Path
         return image
     if not deb.exists():
         print(f"fetching {deb.name}", file=sys.stderr)
-        download(f"{machine.mirror}/{package['Filename']}", deb)
+        download(f"{mirror}/{package['Filename']}", deb)
     if hashlib.sha256(deb.read_bytes()).hexdigest() != package["SHA256"]:
         deb.unlink()
         raise Failed(f"{deb.name} is not what the list of packages says; it is deleted")
@@ -303,12 +305,12 @@ def answers(lines: Iterator[str]) -> tuple[dict[str, Any], dict[str, dict[str, A
     raise Failed("the guest stopped before its end, or hung")
 
 
-def measure(machine: Machine, cache: Path, directory: Path) -> dict[str, Any]:
+def measure(machine: Machine, cache: Path, mirror: str, directory: Path) -> dict[str, Any]:
     """Boot a machine; return its record."""
     geometry = arch.get(machine.geometry)
     layouts = catalogue.catalogue(geometry)
-    package = kernel_package(machine, cache)
-    image = kernel_image(machine, package, cache)
+    package = kernel_package(machine, cache, mirror)
+    image = kernel_image(package, cache, mirror)
     files = {
         "dev": (0o040755, b""),
         "dev/console": (0o020600, b""),
@@ -393,6 +395,7 @@ def arguments() -> argparse.Namespace:
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     default = home / "ptcalc-kernels"
     parser.add_argument("--cache", type=Path, default=default, help="directory of kernel packages (%(default)s)")
+    parser.add_argument("--mirror", metavar="URL", help="archive of Debian; default: the one that apt is set up for")
     return parser.parse_args()
 
 
@@ -412,7 +415,8 @@ def main() -> int:
     for name in options.machines or known:
         directory = Path(tempfile.mkdtemp(prefix=f"ptcalc-{name}-"))
         try:
-            record = measure(known[name], options.cache, directory)
+            mirror = options.mirror or configured_mirror()
+            record = measure(known[name], options.cache, mirror, directory)
         except Missing as missing:
             print(missing, file=sys.stderr)
             return 3

@@ -78,7 +78,7 @@ def test_the_newest_kernel_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     )
     monkeypatch.setattr(boot, "index", lambda *_: {name: {"Package": name} for name in names})
     (machine,) = [one for one in boot.MACHINES if one.name == "arm64-4k-va48-7.2"]
-    assert boot.kernel_package(machine, tmp_path)["Package"] == "linux-image-6.12.107+deb13-arm64"
+    assert boot.kernel_package(machine, tmp_path, "")["Package"] == "linux-image-6.12.107+deb13-arm64"
 
 
 @pytest.mark.parametrize(("arguments", "code", "said"), [([], 3, "Debian package"), (["no-such-one"], 2, "known: ")])
