@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
@@ -20,7 +21,7 @@ from ptcalc.capture.host import Host, Limit, cgroup_limit, read_host
 from ptcalc.capture.segments import Segment, describe, is_memory
 from ptcalc.capture.tables import Counter
 from ptcalc.capture.touching import Look, Observer
-from ptcalc.capture.tree import Denied, Directory, Gone, Live, Source, walk_up
+from ptcalc.capture.tree import Denied, Directory, Gone, Live, Oversized, Source, walk_up
 from ptcalc.capture.writer import Document, names, write
 from ptcalc.errors import CannotDoHere, InputError, printable, quote
 
@@ -171,7 +172,7 @@ def _own_tables(source: Source, host: Host) -> int:
 
 
 def _nothing(source: Source, selection: Selection, reader: _Reader) -> InputError | CannotDoHere:
-    if reader.denied:
+    if reader.unread:
         return CannotDoHere(f"no process may be read: {reader.notes()[0]}; run it as root")
     if selection.everything:
         return InputError(f"{source.provenance} holds no process", accepted="a tree with PID/status and PID/maps in it")
@@ -189,7 +190,9 @@ class _Reader:
         self.detail = detail
         self.progress = progress
         self.vanished: list[str] = []
+        self.unread: list[str] = []
         self.denied: list[str] = []
+        self.holes: list[str] = []
         self.broken: list[str] = []
         self._known: dict[bytes, tuple[str, int, proc.SegmentKey, str]] = {}
 
@@ -212,7 +215,9 @@ class _Reader:
         """Return what could not be read, counted and named."""
         told = (
             (self.vanished, "vanished before all was read"),
+            (self.unread, "may not be read at all"),
             (self.denied, "may not be looked into, only the counters are in the file"),
+            (self.holes, "without maps, only the counters are in the file"),
             (self.broken, "with lines that are torn or not understood, which were left out"),
         )
         return [
@@ -224,11 +229,14 @@ class _Reader:
     def _one(self, pid: int) -> Process | None:
         try:
             data = self.source.process(pid, "status")
+        except Oversized:
+            self.broken.append(str(pid))
+            return None
         except Gone:
             self.vanished.append(str(pid))
             return None
         except Denied:
-            self.denied.append(str(pid))
+            self.unread.append(str(pid))
             return None
         status = proc.status(data)
         if status is None:
@@ -238,15 +246,20 @@ class _Reader:
         if self.selection.users and status.uid not in self.selection.users:
             return None
         process = Process(pid, status, None)
+        name = f"{status.name} ({pid})"
         try:
             process.maps = self._maps(pid)
-            process.cgroup = proc.text(self.source.process(pid, "cgroup"))
         except Denied:
-            self.denied.append(f"{status.name} ({pid})")
+            self.denied.append(name)
+        except Oversized:
+            self.broken.append(name)
         except Gone:
             if self.source.live:
-                self.vanished.append(f"{status.name} ({pid})")
+                self.vanished.append(name)
                 return None
+            self.holes.append(name)
+        with suppress(Denied, Gone):  # what limits it is then not known
+            process.cgroup = proc.text(self.source.process(pid, "cgroup"))
         return process
 
     def check(self, processes: Iterable[Process], geometry: Geometry) -> None:
@@ -276,8 +289,8 @@ class _Reader:
                     raise
         try:
             return proc.shared_maps(self.source.process(pid, "maps"), self._known)
-        except Gone:
-            if self.source.live:
+        except Gone as error:
+            if self.source.live or isinstance(error, Oversized):
                 raise
         return proc.all_maps(self.source.process(pid, "smaps"))
 

@@ -185,9 +185,9 @@ def _arch(machine: str, page: int | None, cpu: str, highest: int) -> str | None:
 
 
 def _highest(source: Source, pids: Sequence[int]) -> int:
-    """Return the highest address that one of the first processes maps: their stacks lie at the end of the window."""
+    """Return the highest address that one of some processes maps: their stacks lie at the end of the window."""
     highest = 0
-    for pid in pids[:20]:
+    for pid in (*pids[:20], *pids[-20:]):
         for name in ("maps", "smaps"):
             try:
                 lines = re.findall(rb"^[0-9a-f]+-([0-9a-f]+) [r-][w-]", source.process(pid, name), re.MULTILINE)

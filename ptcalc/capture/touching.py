@@ -35,6 +35,7 @@ class Seen:
     address: int | None
     alignment: int | None = None
     note: str = ""
+    flags: frozenset[str] = frozenset()  # VmFlags of smaps
 
 
 @dataclass(slots=True)
@@ -106,7 +107,7 @@ class Observer:
             if file is None:
                 continue
             try:
-                own = [pagemap.touched(file, vma.start, vma.end, self.counter.page) for vma in group.vmas[member.pid]]
+                own = [self._entries(file, vma) for vma in group.vmas[member.pid]]
                 rest = self._rest(member, file)
                 # It may have gone on since its counters were read.
                 member.status = proc.status(self.source.process(member.pid, "status")) or member.status
@@ -115,11 +116,11 @@ class Observer:
             finally:
                 os.close(file)
             leaves = [self._leaf(shape.key) for shape in group.shapes]
-            segments = [Touched(runs, leaf) for runs, leaf in zip(own, leaves, strict=True)]
+            segments = [Touched(entries.runs, leaf) for entries, leaf in zip(own, leaves, strict=True)]
             beside = self.counter.bytes([*segments, Touched(rest)]) - self.counter.bytes(segments)
             mappings = [
-                Seen(shape, self._offsets(runs, vma), *place)
-                for shape, runs, vma, place in zip(group.shapes, own, group.vmas[member.pid], placed, strict=True)
+                Seen(shape, self._offsets(entries, vma), *place)
+                for shape, entries, vma, place in zip(group.shapes, own, group.vmas[member.pid], placed, strict=True)
             ]
             return mappings, beside, member.pid
         return None
@@ -131,16 +132,19 @@ class Observer:
             if self._outside(vma):
                 continue
             if vma.length <= pagemap.MAX_LENGTH:
-                runs += pagemap.touched(file, vma.start, vma.end, self.counter.page)
+                runs += self._entries(file, vma).runs
         return runs
 
     def _outside(self, vma: Vma) -> bool:
         """Whether a mapping is one of the file's, or of the kernel's own address space (vsyscall)."""
         return (vma.shared and vma.key in self.segments) or vma.end > self.counter.geometry.task_size
 
-    def _offsets(self, runs: list[Run], vma: Vma) -> list[Run] | Fitted:
+    def _entries(self, file: int, vma: Vma) -> pagemap.Entries:
+        return pagemap.touched(file, vma.start, vma.end, self.counter.page, self.counter.span)
+
+    def _offsets(self, entries: pagemap.Entries, vma: Vma) -> list[Run] | Fitted:
         """Return runs as offsets into their mapping; many of them joined where that needs no other table."""
-        span = self.counter.span
+        span, runs = self.counter.span, entries.runs
         if len(runs) > MAX_RANGES:
             by_table: dict[int, Run] = {}
             for start, end in runs:
@@ -155,8 +159,8 @@ class Observer:
                 else:
                     runs.append((start, end))
         if len(runs) > MAX_RANGES_BY_TABLE:
-            touched = sum(end - start for start, end in runs)
-            return fit([Place(vma.start, vma.length, touched)], self.counter.bytes([Touched(runs)]), self.counter)[0]
+            place = Place(vma.start, vma.length, entries.bytes)
+            return fit([place], self.counter.bytes([Touched(runs)]), self.counter)[0]
         return [(start - vma.start, end - vma.start) for start, end in runs]
 
     def _fitted(
@@ -181,7 +185,10 @@ class Observer:
             Touched(dense[number].runs(place, self.counter)) for number, place in zip(open_, places, strict=True)
         ]
         beside = max(0, group.vmpte - self.counter.bytes(touched))
-        mappings = [Seen(shape, dense[number], *placed[number]) for number, shape in enumerate(group.shapes)]
+        flags = [vma.usage.flags if vma.usage is not None else frozenset[str]() for vma in sample]
+        mappings = [
+            Seen(shape, dense[number], *placed[number], flags[number]) for number, shape in enumerate(group.shapes)
+        ]
         return mappings, beside, how
 
     def _amounts(self, group: Group) -> tuple[list[int], int, str]:

@@ -21,6 +21,10 @@ class Gone(Exception):
     """The process has ended, or the tree does not have this file of it."""
 
 
+class Oversized(Gone):
+    """The file is larger than any that the kernel writes."""
+
+
 class Denied(Exception):
     """The file is there, and may not be read."""
 
@@ -140,6 +144,8 @@ class Directory(Source):
             found = os.fstat(file)
             if not stat.S_ISREG(found.st_mode):
                 raise Gone
+            if found.st_size > MAX_FILE:
+                raise Oversized
             return read_all(file, found.st_size + 1)
         finally:
             os.close(file)
@@ -210,7 +216,7 @@ class Live(Source):
 def read_all(file: int, size: int) -> bytes:
     """Return what a descriptor gives until its end, in pieces of at least ``size`` where it gives so many.
 
-    Raises Gone for a file beyond any that the kernel writes.
+    Raises Oversized for a file beyond any that the kernel writes.
     """
     data = os.read(file, size)
     if len(data) < size and os.fstat(file).st_size:
@@ -221,7 +227,7 @@ def read_all(file: int, size: int) -> bytes:
         parts.append(data)
         total += len(data)
         if total > MAX_FILE:
-            raise Gone
+            raise Oversized
     return b"".join(parts)
 
 

@@ -21,6 +21,15 @@ MAX_NAME = 80  # characters of a name; the file takes 100
 WIDTH = 110
 # Names that stand without quotes: none of them means anything else in YAML.
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*")
+# Flags in smaps (fs/proc/task_mmu.c:show_smap_vma_flags) that decide over huge pages and shared tables; the first
+# of two that say one thing counts.
+_FLAGS = (
+    ("hg", "madvise", "hugepage"),
+    ("nh", "madvise", "nohugepage"),
+    ("um", "userfaultfd", "missing"),
+    ("uw", "userfaultfd", "wp"),
+    ("ui", "userfaultfd", "minor"),
+)
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 
@@ -193,6 +202,8 @@ def _mapping(seen: Seen, known: dict[SegmentKey, str], counter: Counter) -> list
         lines.append(_entry(8, "placement", "independent", "each process has its own address"))
         lines.append(_entry(8, "alignment", show_size(seen.alignment or counter.page)))
     lines.append(_entry(8, "protection", shape.protection))
+    flags = {key: (value, flag) for flag, key, value in reversed(_FLAGS) if flag in seen.flags}
+    lines += [_entry(8, key, value, f"VmFlags {flag}") for key, (value, flag) in flags.items()]
     if shape.protection != "none":
         lines += _touch(seen, counter)
     return lines

@@ -33,6 +33,18 @@ def test_processes_without_maps_keep_their_counters(tmp_path: Path) -> None:
     whole = capture_system(proc_root=str(directory(FILES, tmp_path / "whole")))
 
     assert sum(map(len, found.groups.values())) == sum(map(len, whole.groups.values())) == 9
+    assert found.missing == ("1 process without maps, only the counters are in the file: postmaster (1003)",)
+
+
+def test_files_beyond_all_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that no kernel writes is not read into memory."""
+    tree = directory(FILES, tmp_path)
+    os.truncate(tree / "proc/1003/maps", 1 << 40)
+    os.truncate(tree / "proc/1004/status", 1 << 40)
+
+    found = capture_system(proc_root=str(tree))
+
+    assert any("2 processes with lines" in note and "postmaster (1003)" in note for note in found.missing)
 
 
 def test_torn_maps_are_named(tmp_path: Path) -> None:
