@@ -249,9 +249,12 @@ def test_tables_of_a_small_process(name: str, kernel: str, expected: str) -> Non
         ("ppc64le-4k-hash", "7.2", "has_thp", False),
         ("s390x", "7.2", "has_thp", True),
         # a PMD leaf of 2^13 pages against folios of at most 2^11 (measured: tmpfs of a 64 KiB kernel gets none)
-        ("arm64-64k-va48", "7.2", "has_file_thp", False), ("arm64-64k-va52", "6.1", "has_file_thp", False),
-        ("arm64-64k-va48", "5.4", "has_file_thp", True), ("arm64-16k-va47", "7.2", "has_file_thp", True),
-        ("loongarch64-64k", "7.2", "has_file_thp", False), ("ppc64le-64k-hash", "7.2", "has_file_thp", True),
+        ("arm64-64k-va48", "7.2", "has_file_thp", False),
+        ("arm64-64k-va52", "6.1", "has_file_thp", False),
+        ("arm64-64k-va48", "5.4", "has_file_thp", True),
+        ("arm64-16k-va47", "7.2", "has_file_thp", True),
+        ("loongarch64-64k", "7.2", "has_file_thp", False),
+        ("ppc64le-64k-hash", "7.2", "has_file_thp", True),
         ("ppc64le-4k-hash", "7.2", "has_file_thp", False),
     ],
 )
