@@ -24,6 +24,7 @@ from ptcalc.capture.touching import Look, Observer
 from ptcalc.capture.tree import Denied, Directory, Gone, Live, Oversized, Source, walk_up
 from ptcalc.capture.writer import Document, names, write
 from ptcalc.errors import CannotDoHere, InputError, printable, quote
+from ptcalc.workload.sizes import show_size
 
 if TYPE_CHECKING:
     from ptcalc.arch import Geometry
@@ -86,6 +87,21 @@ class Selection:
         return any(wanted in walk_up(path) for _, path in proc.cgroups(process.cgroup) for wanted in self.cgroups)
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a capture is made; the parameters of `capture_system` of these names."""
+
+    detail: Detail
+    min_segment: int
+    spread: float
+    progress: Callable[[int, int], None] | None
+
+    def advance(self, done: int, total: int) -> None:
+        """Tell how far it is."""
+        if self.progress is not None:
+            self.progress(done, total)
+
+
 def capture_system(
     *,
     proc_root: str | None = None,
@@ -105,7 +121,7 @@ def capture_system(
     process or program names) select processes.  ``detail``: ``quick`` reads status and maps, ``full`` smaps,
     ``pages`` also the pagemap of one process of each group.  Shared memory below ``min_segment`` bytes counts with
     the processes' own.  Processes of a group differ in VmPTE by at most ``spread``, a share.  ``progress`` is called
-    with how many processes have been read, and of how many.
+    with how many processes have been read, and of how many; then with groups.
 
     Raises InputError for a source that is none or that holds no wanted process, CannotDoHere where none may be read.
     """
@@ -118,7 +134,8 @@ def capture_system(
         tuple("/" + path.strip("/") for path in cgroups),
         tuple(match),
     )
-    reader = _Reader(source, selection, detail, progress)
+    settings = Settings(detail, min_segment, spread, progress)
+    reader = _Reader(source, selection, settings)
     processes = reader.read()
     page_tables = _page_tables(source) if selection.everything else None
     host = read_host(source, [process.pid for process in processes])
@@ -128,7 +145,7 @@ def capture_system(
     missing = [*source.notes, *host.notes, *reader.notes()]
     if not processes:
         raise _nothing(source, selection, reader)
-    return _assemble(source, host, selection, processes, missing, page_tables, detail, min_segment, spread)
+    return _assemble(source, host, selection, processes, missing, page_tables, settings)
 
 
 def _source(proc_root: str | None, sosreport: str | None) -> Source:
@@ -182,13 +199,10 @@ def _nothing(source: Source, selection: Selection, reader: _Reader) -> InputErro
 class _Reader:
     """Reads the processes of a source and counts those that it could not read."""
 
-    def __init__(
-        self, source: Source, selection: Selection, detail: Detail, progress: Callable[[int, int], None] | None
-    ) -> None:
+    def __init__(self, source: Source, selection: Selection, settings: Settings) -> None:
         self.source = source
         self.selection = selection
-        self.detail = detail
-        self.progress = progress
+        self.settings = settings
         self.vanished: list[str] = []
         self.unread: list[str] = []
         self.denied: list[str] = []
@@ -207,8 +221,7 @@ class _Reader:
             process = self._one(pid)
             if process is not None and self.selection.takes(process):
                 found.append(process)
-            if self.progress is not None:
-                self.progress(number + 1, len(wanted))
+            self.settings.advance(number + 1, len(wanted))
         return found
 
     def notes(self) -> list[str]:
@@ -281,7 +294,7 @@ class _Reader:
 
     def _maps(self, pid: int) -> proc.Maps:
         """Read smaps where they are wanted or all that there is, else maps."""
-        if self.detail == "full":
+        if self.settings.detail == "full":
             try:
                 return proc.all_maps(self.source.process(pid, "smaps"))
             except (Gone, Denied):
@@ -307,24 +320,27 @@ def _assemble(
     processes: list[Process],
     missing: list[str],
     page_tables: int | None,
-    detail: Detail,
-    min_segment: int,
-    spread: float,
+    settings: Settings,
 ) -> Capture:
     reach = extents(processes)
     paths = {vma.key: vma.path for each in processes if each.maps is not None for vma in each.maps.vmas if vma.shared}
     memory = {key for key in reach if is_memory(paths[key])}
-    kept = {key for key in memory if reach[key] >= min_segment}
+    kept = {key for key in memory if reach[key] >= settings.min_segment}
     notes = list(missing)
     if len(memory) > len(kept):
         notes.append(
-            f"{len(memory) - len(kept):,} shared mappings below {min_segment >> 10:,} KiB count as base_tables"
+            f"{len(memory) - len(kept):,} of the shared segments, each below {show_size(settings.min_segment)},"
+            " count as base_tables"
         )
-    found = groups(processes, kept, spread)
+    found = groups(processes, kept, settings.spread)
     segments = describe(source, host, found, reach)
     counter = Counter(host.geometry, host.kernel)
-    observer = Observer(source, counter, {segment.key: segment for segment in segments}, detail)
-    looks = [(group, observer.look(group)) for group in _folded(found, host, keep=not selection.everything)]
+    observer = Observer(source, counter, {segment.key: segment for segment in segments}, settings.detail)
+    wanted = _folded(found, host, keep=not selection.everything)
+    looks = []
+    for number, group in enumerate(wanted):
+        looks.append((group, observer.look(group)))
+        settings.advance(number + 1, len(wanted))
     largest: dict[object, int] = {}
     for group, _ in looks:
         for shape in group.shapes:
@@ -332,7 +348,7 @@ def _assemble(
     labels = names(_label(group) for group, _ in looks)
     document = Document(
         title=f"{host.name or 'a host'}: {len(processes):,} processes",
-        provenance=_provenance(source, detail),
+        provenance=_provenance(source, settings.detail),
         host=host,
         used=_used(host, segments, looks, counter),
         used_from="MemTotal - MemAvailable - what is below",

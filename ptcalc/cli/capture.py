@@ -120,7 +120,7 @@ def _progress() -> Iterator[Progress | None]:
     from rich.progress import Progress as Bars
 
     with Bars(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("reading processes", total=None)
+        task = bars.add_task("processes", total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 

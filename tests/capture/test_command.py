@@ -145,7 +145,7 @@ def test_a_bar_is_drawn_on_a_terminal_only() -> None:
     os.close(leader)
 
     assert piped.stderr == b""
-    assert b"reading processes" in bar
+    assert b"processes" in bar
     assert shown.stdout == piped.stdout
 
 
