@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ptcalc.capture import Capture, capture_system
+    from ptcalc.capture import Capture, capture_oom_log, capture_system
     from ptcalc.errors import CannotDoHere, CheckFailed, InputError, PtcalcError
     from ptcalc.estimation import estimate
     from ptcalc.report.json_report import to_dict
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ptcalc.capture": ("Capture", "capture_system"),
+    "ptcalc.capture": ("Capture", "capture_oom_log", "capture_system"),
     "ptcalc.errors": ("CannotDoHere", "CheckFailed", "InputError", "PtcalcError"),
     "ptcalc.estimation": ("estimate",),
     "ptcalc.report.json_report": ("to_dict",),
@@ -90,6 +90,7 @@ __all__ = [
     "Sweep",
     "Workload",
     "__version__",
+    "capture_oom_log",
     "capture_system",
     "estimate",
     "load",

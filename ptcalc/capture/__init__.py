@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ptcalc.arch import Geometry
     from ptcalc.workload import Workload
 
-__all__ = ["Capture", "Detail", "capture_system"]
+__all__ = ["Capture", "Detail", "capture_oom_log", "capture_system"]
 
 Detail = Literal["quick", "full", "pages"]
 
@@ -46,7 +46,8 @@ MAX_NAMED = 5
 class Capture:
     """A captured workload: the ``text`` of its file.
 
-    ``groups`` are the processes (pids) of each group in it, ``missing`` says what could not be read, one sentence each.
+    ``groups`` are the processes (pids) of each group in it, as far as they were read from /proc; ``missing`` says what
+    could not be read, one sentence each.
     """
 
     text: str
@@ -146,6 +147,25 @@ def capture_system(
     if not processes:
         raise _nothing(source, selection, reader)
     return _assemble(source, host, selection, processes, missing, page_tables, settings)
+
+
+def capture_oom_log(path: str) -> Capture:
+    """Return what the last OOM report in a kernel log that lists its processes tells of; ``-`` is standard input.
+
+    Raises InputError for a file that cannot be read, or that holds no such report.
+    """
+    from ptcalc.capture.oomlog import read_file, workload_document
+
+    reports = read_file(path)
+    listed = [report for report in reports if report.tasks]
+    if not listed:
+        what = "its OOM reports list no processes" if reports else "there is no OOM report in it"
+        raise InputError(what, file=path, accepted="a kernel log (dmesg, journalctl -k) with the dump of the processes")
+    report = listed[-1]
+    missing = [*report.notes]
+    if len(reports) > 1:
+        missing.append(f"the log holds {len(reports):,} OOM reports: the one in line {report.line} was taken")
+    return Capture(workload_document(report), {}, tuple(missing))
 
 
 def _source(proc_root: str | None, sosreport: str | None) -> Source:

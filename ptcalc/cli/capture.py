@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from ptcalc.cli.options import debug_option, examples
 from ptcalc.cli.output import emit
 from ptcalc.errors import CannotDoHere, InputError, printable
 
 if TYPE_CHECKING:
-    from ptcalc.capture import Detail
+    from ptcalc.capture import Capture, Detail
 
 Progress = Callable[[int, int], None]
 
@@ -29,6 +30,7 @@ Progress = Callable[[int, int], None]
 )
 @click.option("--proc-root", metavar="DIR", help="Read a copied /proc, or a directory with proc (and sys) in it.")
 @click.option("--sosreport", metavar="FILE", help="Read a sosreport archive, in place.")
+@click.option("--oom-log", metavar="FILE", help="Read the last OOM report of a kernel log, or - for standard input.")
 @click.option("--pid", "pids", metavar="PID", type=click.IntRange(min=1), multiple=True, help="Only this process.")
 @click.option("--user", "users", metavar="USER", multiple=True, help="Only processes of this user, by name or number.")
 @click.option("--cgroup", "cgroups", metavar="PATH", multiple=True, help="Only processes in this cgroup or below it.")
@@ -57,6 +59,7 @@ Progress = Callable[[int, int], None]
 def command(
     proc_root: str | None,
     sosreport: str | None,
+    oom_log: str | None,
     pids: tuple[int, ...],
     users: tuple[str, ...],
     cgroups: tuple[str, ...],
@@ -71,8 +74,14 @@ def command(
     Options that select processes may be repeated; a process is taken if each kind of them selects it.  What could
     not be read is said on standard error, and in the file.
     """
-    if proc_root is not None and sosreport is not None:
-        raise click.UsageError("--proc-root and --sosreport: one source at a time")
+    if sum(source is not None for source in (proc_root, sosreport, oom_log)) > 1:
+        raise click.UsageError("--proc-root, --sosreport, --oom-log: one source at a time")
+    if oom_log is not None:
+        _no_other_options()
+        from ptcalc.capture import capture_oom_log
+
+        _deliver(capture_oom_log(oom_log), output)
+        return
     from ptcalc.capture import capture_system
     from ptcalc.workload.sizes import parse_share, parse_size
 
@@ -93,6 +102,20 @@ def command(
             spread=share,
             progress=progress,
         )
+    _deliver(found, output)
+
+
+def _no_other_options() -> None:
+    """Refuse options that say how processes are read or selected: a log has them as they were printed."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name in ("oom_log", "output") or not parameter.expose_value:
+            continue
+        if context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"{parameter.opts[0]} does not go with --oom-log")
+
+
+def _deliver(found: Capture, output: str | None) -> None:
     if output is None:
         emit(found.text)
     else:

@@ -17,6 +17,7 @@ from ptcalc.errors import InputError
 
 from .trees import archive, bundle
 
+MIB = 1 << 20
 ROOT = Path(__file__).parents[2]
 TREE = str(ROOT / "examples" / "proc-tree")
 
@@ -147,6 +148,39 @@ def test_a_bar_is_drawn_on_a_terminal_only() -> None:
     assert piped.stderr == b""
     assert b"processes" in bar
     assert shown.stdout == piped.stdout
+
+
+LOGS = ROOT / "tests" / "autopsy" / "logs"
+
+
+def test_an_oom_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last report that lists processes; options that choose processes do not go with it."""
+    log = str(LOGS / "linux-6.12.log")
+
+    code, text, errors = run(capsys, "capture", "--oom-log", log)
+
+    assert code == 0
+    assert "OOM reports: the one in line" in errors
+    estimate = ptcalc.estimate(ptcalc.loads(text), policies=["today"])
+    assert {each.counter for each in estimate.measured} == {"VmPTE", "PageTables"}
+    for each in estimate.measured:
+        assert each.expected_bytes == pytest.approx(each.measured_bytes, rel=0.02), each.name
+    assert run(capsys, "capture", "--oom-log", log, "-o", str(tmp_path / "out"))[:2] == (0, "")
+    assert (tmp_path / "out").read_text() == text
+    for options in (("--pid", "11"), ("--detail", "quick"), ("--proc-root", TREE)):
+        assert run(capsys, "capture", "--oom-log", log, *options)[0] == 2
+
+
+@pytest.mark.parametrize("text", ["", "nothing of the kind\n", (LOGS / "arm64-16k-7.2-lost.log").read_text()])
+def test_no_oom_log(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A log without such a report is bad input."""
+    path = tmp_path / "log"
+    path.write_text(text)
+
+    code, output, errors = run(capsys, "capture", "--oom-log", str(path))
+
+    assert (code, output) == (2, "")
+    assert str(path) in errors
 
 
 def test_estimate_shows_what_was_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
