@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ptcalc.autopsy import Autopsy, autopsy_log
     from ptcalc.capture import Capture, capture_oom_log, capture_system
     from ptcalc.errors import CannotDoHere, CheckFailed, InputError, PtcalcError
     from ptcalc.estimation import estimate
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ptcalc.autopsy": ("Autopsy", "autopsy_log"),
     "ptcalc.capture": ("Capture", "capture_oom_log", "capture_system"),
     "ptcalc.errors": ("CannotDoHere", "CheckFailed", "InputError", "PtcalcError"),
     "ptcalc.estimation": ("estimate",),
@@ -68,6 +70,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Assumption",
+    "Autopsy",
     "Availability",
     "Axis",
     "CannotDoHere",
@@ -90,6 +93,7 @@ __all__ = [
     "Sweep",
     "Workload",
     "__version__",
+    "autopsy_log",
     "capture_oom_log",
     "capture_system",
     "estimate",

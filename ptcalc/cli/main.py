@@ -29,6 +29,7 @@ COMMANDS = {
     "explain": "ptcalc.cli.explain",
     "sweep": "ptcalc.cli.sweep",
     "capture": "ptcalc.cli.capture",
+    "autopsy": "ptcalc.cli.autopsy",
     "arch": "ptcalc.cli.arch",
 }
 

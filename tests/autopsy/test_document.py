@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 import ptcalc
 from ptcalc.capture import oomlog
 from ptcalc.errors import InputError
 
-LOGS = Path(__file__).parent / "logs"
+from .data import NAMES, read
+
 WHOLE = [
-    (path.stem, number)
-    for path in sorted(LOGS.glob("*.log"))
-    for number, report in enumerate(oomlog.read_file(str(path)))
+    (name, number)
+    for name in NAMES
+    for number, report in enumerate(read(name))
     if report.memory is not None and report.tasks
 ]
 
 
 def document(name: str, number: int) -> tuple[oomlog.OomReport, str]:
-    report = oomlog.read_file(str(LOGS / f"{name}.log"))[number]
+    report = read(name)[number]
     return report, oomlog.workload_document(report)
 
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from ptcalc.capture import oomlog
-from ptcalc.capture.oomlog import OomReport
 from ptcalc.errors import InputError
 
-LOGS = Path(__file__).parent / "logs"
-KIB, GIB = 1 << 10, 1 << 30
+from .data import path as log
+from .data import read
 
-
-def read(name: str) -> list[OomReport]:
-    return oomlog.read_file(str(LOGS / f"{name}.log"))
+KIB = 1 << 10
 
 
 # log, report, line, cgroup, kernel, machine, page, memory, tables, processes, (pid, name) killed
@@ -150,7 +146,7 @@ def prefixed(text: str, style: str) -> str:
     "style", ["journal", "iso", "monotonic", "caller", "human", "decoded", "raw", "kmsg", "none", "crlf"]
 )
 def test_prefixes_make_no_difference(name: str, style: str) -> None:
-    text = (LOGS / f"{name}.log").read_text()
+    text = log(name).read_text()
     plain = oomlog.read(text)
     shown = oomlog.read(prefixed(text, style))
 
@@ -187,7 +183,7 @@ def test_rsyslog_escapes() -> None:
 
 def test_every_cut_is_told() -> None:
     """Wherever a log ends, and wherever it begins, there is a report with a note, or none at all."""
-    lines = (LOGS / "linux-6.12.log").read_text().splitlines(keepends=True)
+    lines = log("linux-6.12").read_text().splitlines(keepends=True)
     whole = oomlog.read("".join(lines[:124]))[0]
     for cut in range(1, 121):
         for text in ("".join(lines[:cut]), "".join(lines[cut:122])):
@@ -197,7 +193,7 @@ def test_every_cut_is_told() -> None:
 
 def test_torn_lines() -> None:
     """A line that lost its middle is left out, and that is said."""
-    text = (LOGS / "linux-6.1.log").read_text().replace("787193     6766    90112        0", "787193     67")
+    text = log("linux-6.1").read_text().replace("787193     6766    90112        0", "787193     67")
     report = oomlog.read(text)[0]
 
     assert len(report.tasks) == 22

@@ -332,14 +332,10 @@ class _Writer:
 
 
 def _split(report: OomReport) -> _Split:
-    """Return how much of the processes' resident memory is their own.
-
-    Memory that fork shares until it is written is in the RSS of each process: their sum is scaled to what there was.
-    """
+    """Return how much of the processes' resident memory is their own."""
     columns = all(task.anon is not None for task in report.tasks)
-    total = sum((task.anon if task.anon is not None else task.rss) for task in report.tasks)
-    if report.anon is not None:
-        share = min(1.0, report.anon / total) if total else 1.0
+    share = report.own_share
+    if share is not None:
         if columns:
             how = (
                 "" if share > 0.99 else f"Private memory is scaled to {100 * share:.0f} %: the rest is shared by fork."

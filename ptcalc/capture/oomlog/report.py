@@ -138,6 +138,17 @@ class OomReport:
         return max(0, sum(self.meminfo.get(name, 0) for name in lists) - self.meminfo.get("shmem", 0))
 
     @property
+    def own_share(self) -> float | None:
+        """Share of the processes' anonymous memory (or RSS, where that is one figure) that is there, each page once.
+
+        Memory that fork shares until it is written is in the RSS of each process.  None: the report does not say.
+        """
+        total = sum(task.rss if task.anon is None else task.anon for task in self.tasks)
+        if self.anon is None or not self.tasks:
+            return None
+        return min(1.0, self.anon / total) if total else 1.0
+
+    @property
     def file_cache(self) -> int:
         """Page cache that was left; at such a time, nearly none."""
         names = ("active_file", "inactive_file")
