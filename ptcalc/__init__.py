@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ptcalc.capture import Capture, capture_oom_log, capture_system
     from ptcalc.errors import CannotDoHere, CheckFailed, InputError, PtcalcError
     from ptcalc.estimation import estimate
+    from ptcalc.recommend import Recommendations, recommend_changes
     from ptcalc.report.json_report import to_dict
     from ptcalc.result import (
         Assumption,
@@ -47,6 +48,7 @@ _HOMES = {
     "ptcalc.capture": ("Capture", "capture_oom_log", "capture_system"),
     "ptcalc.errors": ("CannotDoHere", "CheckFailed", "InputError", "PtcalcError"),
     "ptcalc.estimation": ("estimate",),
+    "ptcalc.recommend": ("Recommendations", "recommend_changes"),
     "ptcalc.report.json_report": ("to_dict",),
     "ptcalc.result": (
         "Assumption",
@@ -88,6 +90,7 @@ __all__ = [
     "ProcessTables",
     "PtcalcError",
     "Reason",
+    "Recommendations",
     "Risk",
     "Row",
     "Sweep",
@@ -99,6 +102,7 @@ __all__ = [
     "estimate",
     "load",
     "loads",
+    "recommend_changes",
     "sweep",
     "to_dict",
 ]

@@ -30,6 +30,7 @@ COMMANDS = {
     "sweep": "ptcalc.cli.sweep",
     "capture": "ptcalc.cli.capture",
     "autopsy": "ptcalc.cli.autopsy",
+    "recommend": "ptcalc.cli.recommend",
     "arch": "ptcalc.cli.arch",
 }
 
