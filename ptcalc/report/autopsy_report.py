@@ -279,6 +279,13 @@ def _settings(page: Page, found: Autopsy) -> None:
             page.say(line, indent=6)
         for need in setting.needs:
             page.say(need, label="needs ", indent=3)
+    useless = [
+        result.policy
+        for result in (found.estimate.policies if found.estimate is not None else ())
+        if result.availability.deployable and result.policy not in ("today", "private") and result.risk.level == "oom"
+    ]
+    if useless:
+        page.say(f"{', '.join(useless)}: the same processes run out of memory then, too.", label=("NOT ", "bold"))
 
 
 def _others(page: Page, reports: Sequence[OomReport], chosen: int) -> None:

@@ -37,19 +37,19 @@ def test_every_log_in_both_forms(name: str, capsys: pytest.CaptureFixture[str]) 
 
 def test_what_is_said_first(capsys: pytest.CaptureFixture[str]) -> None:
     """The answer, who held them, who was killed."""
-    text = run(capsys, EXAMPLE, "--report", 2)[1]
+    text = run(capsys, EXAMPLE, "--report", 3)[1]
 
     assert text.splitlines()[:4] == [
-        f"{EXAMPLE}: report 2 of 3, line 124, 8.654881",
-        "the machine ran out of memory, kernel 6.12.107+deb13-cloud-amd64, x86_64",
+        f"{EXAMPLE}: report 3 of 4, line 276, 6.146468",
+        "the machine ran out of memory, kernel 7.2.13+deb14-cloud-amd64, x86_64",
         "",
-        "YES, it was page tables. They held 291 MiB of 464 MiB (63 %); without them that would have been free.",
+        "YES, it was page tables. They held 284 MiB of 461 MiB (62 %); without them that would have been free.",
     ]
-    assert "43 processes of postgres had 89 % of the processes' page tables, 6.04 MiB each." in text
+    assert "42 processes of postgres had 89 % of the processes' page tables, 6.02 MiB each." in text
 
 
 def test_by_default_the_gravest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "report 1 of 3" in run(capsys, EXAMPLE)[1]
+    assert "report 1 of 4" in run(capsys, EXAMPLE)[1]
 
 
 def test_standard_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_standard_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
         ([], 2, "Missing argument 'LOG'"),
         (["/dev/null"], 2, "no OOM report is in it"),
         (["/nonexistent"], 2, "cannot be read"),
-        ([EXAMPLE, "--report", "4"], 2, "the log has 3 OOM reports"),
+        ([EXAMPLE, "--report", "5"], 2, "the log has 4 OOM reports"),
         ([EXAMPLE, "--report", "0"], 2, "0 is not in the range"),
         ([EXAMPLE, "--config", "/nonexistent"], 2, "/nonexistent"),
     ],
