@@ -27,7 +27,9 @@ def _remarks(report: OomReport) -> Iterator[str]:
                 f"{pool.free:,} of {pool.total:,} huge pages of {pool.page_size >> 20:,} MiB were reserved and free:"
                 " nothing else can use them, and whoever they were meant for used small pages"
             )
-    if report.order:
+    if report.order < 0:
+        yield "the kill was asked for by hand (SysRq f): memory had not run out by itself"
+    elif report.order:
         kind = "which the kernel gives up early" if report.order > COSTLY_ORDER else "in one piece"
         yield f"{1 << report.order:,} pages were asked for together (order {report.order}), {kind}"
     if report.constraint in ("cpuset", "memory_policy"):

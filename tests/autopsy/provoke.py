@@ -1,7 +1,7 @@
 """Provoke an OOM kill in a memory cgroup of its own: processes that map one memfd and touch one page in each 2 MiB.
 
-Run as ``python -I -S provoke.py CGROUP BYTES``: forks processes into the empty cgroup until the kernel kills one, prints
-how many were started, and kills the rest.  Children die with their parent.
+Run as ``python -I -S provoke.py CGROUP BYTES``: forks processes into the empty cgroup until the kernel kills one,
+prints how many were started, and kills the rest.  Children die with their parent.
 """
 
 from __future__ import annotations

@@ -178,6 +178,7 @@ def test_nothing_is_advised_against_a_leak() -> None:
         (made(pool=8), "8 of 8 huge pages of 2 MiB were reserved and free"),
         (made(order=4), "16 pages were asked for together (order 4), which the kernel gives up early"),
         (made(order=2), "4 pages were asked for together (order 2), in one piece"),
+        (made(order=-1), "the kill was asked for by hand"),
         (made(free=6_000), "23 MiB were free"),
         (made(swap=4096), "4 MiB of swap were free"),
         (read("linux-4.14-docker")[0], "the architecture is not in the report"),

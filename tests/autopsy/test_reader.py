@@ -114,6 +114,41 @@ def test_names_in_the_kill_line() -> None:
         assert [(kill.pid, kill.name, kill.page_tables) for kill in report.kills] == [(7, name, 28 * KIB)]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Killed process 7 (x) vsz:8kB, anon-rss:4kB, file-rss:0kB",  # 2.6.33
+        "Killed process 7, UID 26, (x) total-vm:8kB, anon-rss:4kB, file-rss:0kB",  # RHEL 6
+        "Killed process 7 (x) total-vm:8kB, anon-rss:4kB, file-rss:0kB",  # 3.10
+        "Killed process 7 (x), UID 26, total-vm:8kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB",  # RHEL 7.9
+        "Killed process 7 (x) total-vm:8kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB",  # 4.5
+        "Memory cgroup out of memory: Killed process 7 (x) total-vm:8kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB",
+        "Out of memory (oom_kill_allocating_task): Killed process 7 (x) total-vm:8kB, anon-rss:4kB, file-rss:0kB",
+        "Out of memory: Killed process 7 (x) total-vm:8kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB, UID:26 pgtables:0kB",
+    ],
+)
+def test_kill_lines(line: str) -> None:
+    """The line of a kill, as kernels have printed it."""
+    (report,) = oomlog.read(f"[    1.000000] {line}\n")
+
+    assert [(kill.pid, kill.name, kill.total_vm, kill.anon) for kill in report.kills] == [(7, "x", 8 * KIB, 4 * KIB)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Out of memory and no killable processes...",
+        "Kernel panic - not syncing: Out of memory: compulsory panic_on_oom is enabled",
+        "Kernel panic - not syncing: System is deadlocked on memory",
+    ],
+)
+def test_nothing_was_killed(line: str) -> None:
+    start = "x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0\n"
+
+    assert oomlog.read(f"{start}{line}\n")[0].notes[-1] == "the kernel found nothing to kill, or was told to panic"
+    assert oomlog.read(start)[0].notes[-1] == "the log ends before a process is killed"
+
+
 def prefixed(text: str, style: str) -> str:
     """The same log as another program shows it."""
     lines = []

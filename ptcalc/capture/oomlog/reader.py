@@ -28,7 +28,7 @@ MAX_LINE = 1 << 16
 MAX_BYTES = 1 << 30
 NAME = 15  # characters of a process's name in the kernel (TASK_COMM_LEN)
 
-_START = re.compile(rf"(.{{0,{NAME}}}) invoked oom-killer: gfp_mask=0x[0-9a-f]+.{{0,600}}? order=(\d{{1,9}})")
+_START = re.compile(rf"(.{{0,{NAME}}}) invoked oom-killer: gfp_mask=0x[0-9a-f]+.{{0,600}}? order=(-?\d{{1,9}})")
 _KERNEL = re.compile(r"(?:CPU: \d+ .{0,40})?P(?:ID|id): \d+,? [Cc]omm: .{1,200} (\d{1,2}\.\d{1,3}\S{0,80}) #\d")
 _COUNTERS = re.compile(r" *[a-z_]+:\d{1,18}(?: +[a-z_]+:\d{1,18})*")
 _COUNTER = re.compile(r"([a-z_]+):(\d+)")
@@ -50,12 +50,18 @@ _CONSTRAINT = re.compile(
     r"oom-kill:constraint=CONSTRAINT_(\w+),nodemask=.*?(?:,oom_memcg=(.*),task_memcg=.*|,global_oom.*)?,task="
 )
 _KILLED = re.compile(
-    r"(?:(?:Memory cgroup o|O)ut of memory(?: \(.*?\))?: )?Killed process (\d{1,9}) \((?P<name>.*)\),? "
-    r"(?:UID:? ?\d+,? )?total-vm:(\d{1,18})kB, anon-rss:(\d{1,18})kB, file-rss:(\d{1,18})kB"
+    r"(?:(?:Memory cgroup o|O)ut of memory(?: \(.*?\))?: )?Killed process (\d{1,9})(?:, UID \d+,)? "
+    r"\((?P<name>.*)\),? (?:UID:? ?\d+,? )?(?:total-vm|vsz):(\d{1,18})kB, anon-rss:(\d{1,18})kB, file-rss:(\d{1,18})kB"
     r"(?:, shmem-rss:(\d{1,18})kB)?(?:.* pgtables:(\d{1,18})kB)?",
     re.DOTALL,
 )
-_KILLED_BEGINS = re.compile(r"(?:(?:Memory cgroup o|O)ut of memory(?: \(.*?\))?: )?Killed process \d{1,9} \(")
+_KILLED_BEGINS = re.compile(
+    r"(?:(?:Memory cgroup o|O)ut of memory(?: \(.*?\))?: )?Killed process \d{1,9}(?:, UID \d+,)? \("
+)
+_NOTHING_KILLED = re.compile(
+    r"Out of memory and no killable processes"
+    r"|Kernel panic - not syncing: (?:Out of memory|System is deadlocked on memory)"
+)
 _LOST = re.compile(
     r".*(?:\*\* \d+ printk messages dropped|[Mm]issed \d+ kernel messages|imklog: begin to drop messages)"
 )
@@ -182,7 +188,7 @@ class _Reader:
             return
         if _LOST.match(text):
             draft_.lost = True
-        elif text.startswith("Kernel panic - not syncing: Out of memory"):
+        elif _NOTHING_KILLED.match(text):
             draft_.panic = True
         elif not draft_.kills:
             for part in (self._context, self._memory, self._task):
