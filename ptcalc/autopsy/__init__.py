@@ -19,7 +19,7 @@ from ptcalc.capture import oomlog
 from ptcalc.capture.oomlog import Group, Kill, OomReport
 from ptcalc.errors import InputError
 from ptcalc.risk.config import Config
-from ptcalc.workload import Workload, loads
+from ptcalc.workload import loads
 
 if TYPE_CHECKING:
     from ptcalc.result import Estimate
@@ -104,11 +104,7 @@ def examine(report: OomReport, config: Config | None = None) -> Autopsy:
     config = _watermarks(report, config or Config())
     tables = report.page_tables
     verdict = _verdict(report, config)
-    workload, why = _workload(report)
-    estimate = None if workload is None else estimation.estimate(workload, config=config)
-    prevented: tuple[Setting, ...] = ()
-    if workload is not None and estimate is not None and verdict != "no":
-        prevented = settings(report, workload, estimate, config)
+    estimate, prevented, why = _counterfactual(report, config)
     return Autopsy(
         report=report,
         verdict=verdict,
@@ -120,7 +116,7 @@ def examine(report: OomReport, config: Config | None = None) -> Autopsy:
         victims=tuple(_victim(report, kill, config) for kill in report.kills),
         estimate=estimate,
         no_estimate=why,
-        settings=prevented,
+        settings=() if verdict == "no" else prevented,
         remarks=remarks(report),
     )
 
@@ -153,10 +149,11 @@ def _victim(report: OomReport, kill: Kill, config: Config) -> Victim:
     return Victim(kill, tables, freed, stays, -int(-wanted // freed) if freed and wanted else None)
 
 
-def _workload(report: OomReport) -> tuple[Workload | None, str]:
-    """Return the workload that a report tells of, or None and why there is none."""
+def _counterfactual(report: OomReport, config: Config) -> tuple[Estimate | None, tuple[Setting, ...], str]:
+    """Return the estimate of the workload that a report tells of, with what would have helped, or why there is none."""
     try:
-        text = oomlog.workload_document(report)
-    except InputError as error:
-        return None, error.message
-    return loads(text, name="<oom report>"), ""
+        workload = loads(oomlog.workload_document(report), name="<oom report>")
+        estimate = estimation.estimate(workload, config=config)
+    except InputError as error:  # a damaged report can tell of a workload that no machine has
+        return None, (), error.message
+    return estimate, settings(report, workload, estimate, config), ""

@@ -74,7 +74,8 @@ class _Question:
         settled = [before, *self.judged(self.simple())]
         moved = [*self.judged(self.aligned(settled))]
         useful = [found for found in settled[1:] if self.helps(found)]
-        useful += [found for found in moved if self.gains(found, settled)]
+        alone = next((found for found in moved if found.candidate.first is None), before)
+        useful += [found for found in moved if self.gains(found, settled, alone)]
         useful.sort(key=self.rank)
         # What remains, where no setting makes it safe: fewer processes, or more memory.
         start = self.easiest(useful)
@@ -118,6 +119,8 @@ class _Question:
         yield from candidates.hugetlb(self.workload)
         yield from candidates.thp(self.workload)
         geometry = self.workload.geometry
+        for page in candidates.too_large(self.workload):
+            self.rejected[f"hugetlb-{geometry.huge_page_name(page)}"] = f"no segment or piece holds {exact(page)}"
         if not geometry.has_file_thp:
             self.rejected["thp"] = f"{geometry.name} has no huge pages of {exact(geometry.thp_size)} in the page cache"
         elif self.workload.kernel.version < candidates.SHMEM_THP_SINCE:
@@ -169,13 +172,16 @@ class _Question:
             self.rejected[code] = f"saves {about(tables)} of page tables and costs {about(tables - saved)} elsewhere"
         return False
 
-    def gains(self, found: _Judged, settled: list[_Judged]) -> bool:
-        """Whether moved mappings gain enough beyond the change that they go with."""
+    def gains(self, found: _Judged, settled: list[_Judged], alone: _Judged) -> bool:
+        """Whether moved mappings gain enough beyond the change that they go with, and this beyond them ``alone``."""
         first = found.candidate.first or self.before.candidate
         base = next(each for each in settled if each.candidate is first)
         gain = base.demand - found.demand
         if gain <= 0 or gain * WORTH < base.result.page_tables.used_bytes:
             self.rejected[found.candidate.code] = f"gains {about(max(gain, 0))}"
+            return False
+        if found is not alone and found.demand >= alone.demand:
+            self.rejected[found.candidate.code] = f"saves no more than {alone.candidate.code} alone"
             return False
         return self.helps(found)
 
@@ -226,7 +232,7 @@ class _Question:
             if place.lowered
         ][:4]
         if any(size > geometry.pmd_size for size in pages):
-            needs.append("a reboot: pages of that size are reserved on the kernel command line")
+            needs.append("a processor with pages of that size, and a reboot: the kernel command line reserves them")
         if any(size <= geometry.pmd_size for size in pages):
             needs.append("a reservation soon after boot: HugePages_Total tells whether the kernel found them all")
         if self.workload.host.cgroup_limit is not None:

@@ -220,6 +220,16 @@ def _movable(workload: Workload, page: int) -> tuple[str, ...]:
     )
 
 
+def too_large(workload: Workload) -> Iterator[int]:
+    """Yield the sizes of huge pages that are larger than any piece of shared memory."""
+    largest = max(
+        (_piece(segment) for segment in workload.segments.values() if segment.backing in ("shmem", "hugetlb")),
+        default=None,
+    )
+    if largest is not None:
+        yield from (page for page in sorted(workload.geometry.huge_pages) if page > largest)
+
+
 def _moved(workload: Workload, names: tuple[str, ...], page: int, code: str, title: str) -> Candidate:
     """Return the candidate that moves segments to hugetlb; pools of any size become what the segments need."""
     new = {

@@ -45,7 +45,7 @@ def render_text(found: Recommendations, screen: Screen) -> str:
     if found.advice:
         _start(page, found)
         page.heading("RECOMMENDED, the best saving first; nothing is applied")
-        _table(page, found.advice)
+        _table(page, found)
         for advice in found.advice:
             _details(page, advice)
     else:
@@ -162,20 +162,21 @@ def _start(page: Page, found: Recommendations) -> None:
         page.say(f"that alone leaves the risk at {RISK_TEXT[level]}: {', '.join(further)}", label="THEN   ")
 
 
-def _table(page: Page, advice: Sequence[Advice]) -> None:
+def _table(page: Page, found: Recommendations) -> None:
     columns = [
         Column("", right=False), Column("saves"), Column(TABLES), Column("left"), Column("risk", right=False),
         Column(SAFE),
     ]  # fmt: skip
     rows: list[list[Cell]] = []
-    for each in advice:
+    for each in found.advice:
         result = each.result
         exact = result.page_tables.exact
+        saved_exactly = exact and found.as_written.result.page_tables.exact
         level = result.risk.level
         rows.append(
             [
                 (each.code, "bold"),
-                fmt.size(each.saves_bytes, exact=exact) if each.saves_bytes > 0 else "-",
+                fmt.size(each.saves_bytes, exact=saved_exactly) if each.saves_bytes > 0 else "-",
                 fmt.size(result.page_tables.used_bytes, exact=exact),
                 fmt.size(result.memory.headroom_bytes),
                 (RISK_TEXT[level], RISK_STYLE[level]),

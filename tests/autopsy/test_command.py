@@ -128,4 +128,5 @@ def test_noise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
                 case _:
                     damaged[at:at] = b"9" * draw.randrange(1, 30)
         log.write_bytes(damaged)
-        assert run(capsys, log)[0] in (0, 2)
+        code, _, errors = run(capsys, log)
+        assert code == 0 or (code == 2 and "no OOM report is in it" in errors)

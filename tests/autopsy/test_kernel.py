@@ -16,8 +16,8 @@ from ptcalc.capture import oomlog
 
 pytestmark = pytest.mark.kernel
 
-LIMIT = 64 << 20
-SIZE = 1 << 30
+LIMIT = 96 << 20
+SIZE = 2 << 30
 V1, V2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
 
 
@@ -92,10 +92,11 @@ def test_an_oom_kill_is_understood(cgroup: Path, messages: int) -> None:
 
     assert report.limit == LIMIT
     assert report.kills[0].name == "ptcalc) total-v"
-    assert len(report.tasks) == started
-    # 512 PTE tables of the memfd, and a few tables of Python itself: the last one was killed on its way there.
+    # One more may have been started between the kill and the moment in which the parent saw it.
+    assert started - len(report.tasks) in (0, 1)
+    # 1,024 PTE tables of the memfd, and a few tables of Python itself: the last one was killed on its way there.
     full = sorted(task.page_tables or 0 for task in report.tasks)[1:]
-    assert all(512 * 4096 < tables < 1.2 * 512 * 4096 for tables in full)
+    assert all(1024 * 4096 < tables < 1.1 * 1024 * 4096 for tables in full)
     assert found.verdict == "yes"
     assert found.estimate is not None
-    assert found.estimate.policy("today").risk.max_processes == pytest.approx(started, abs=2)
+    assert found.estimate.policy("today").risk.max_processes == pytest.approx(len(report.tasks), abs=2)

@@ -124,7 +124,7 @@ def test_names_in_the_kill_line() -> None:
         "Killed process 7 (x) total-vm:8kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB",  # 4.5
         "Memory cgroup out of memory: Killed process 7 (x) total-vm:8kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB",
         "Out of memory (oom_kill_allocating_task): Killed process 7 (x) total-vm:8kB, anon-rss:4kB, file-rss:0kB",
-        "Out of memory: Killed process 7 (x) total-vm:8kB, anon-rss:4kB, file-rss:0kB, UID:26 pgtables:0kB",
+        "Out of memory: Killed process 7 (x) total-vm:8kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB, UID:26",
     ],
 )
 def test_kill_lines(line: str) -> None:

@@ -256,6 +256,14 @@ def test_pages_are_rounded_once_per_piece() -> None:
     assert values(pieces.as_written, "sysctl")[0] == ("vm.nr_hugepages", "9")
 
 
+def test_pages_larger_than_any_piece() -> None:
+    """That is the reason, and it is said."""
+    found = recommended(servers(size="16 GiB", segment="pieces: 512 MiB"))
+
+    assert "hugetlb-2M" in codes(found)
+    assert dict(found.rejected)["hugetlb-1G"] == "no segment or piece holds 1 GiB"
+
+
 def test_protected_segments_stay() -> None:
     """A mapping that was touched and then protected cannot be one of hugetlb: the loader refuses it."""
     text = servers(mapping="protection: none, touch: all")

@@ -6,6 +6,7 @@ was.  That it was one segment, and where its touched pages lie, is inferred, and
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from textwrap import wrap
@@ -180,17 +181,20 @@ class _Writer:
 
     def _segment_size(self) -> int:
         """Return as much as the process with the most tables can have touched, and it has touched all of it."""
-        span, leaf = self.counter.span, self.geometry.levels[0]
+        span = self.counter.span
+        most_tables = self.geometry.default_window // span
         reach = 0
         for member, beside in zip(self.members, self.beside, strict=True):
             if not member.shared:
                 continue
             most = max(task.page_tables or 0 for task in member.group.tasks) - beside
-            tables = most // leaf.content_bytes * leaf.entries // (leaf.entries + 1) + 2
-            while tables > 1 and self.counter.bytes([Touched([(span, span + tables * span)])]) > most:
-                tables -= 1
+            tables = bisect_right(range(1, most_tables), most, key=lambda count: self._tables_of(count * span))
             reach = max(reach, tables * span, -(-member.shared // span) * span)
         return reach
+
+    def _tables_of(self, length: int) -> int:
+        """Return the tables (bytes) of a dense mapping of that length."""
+        return self.counter.bytes([Touched([(self.counter.span, self.counter.span + length)])])
 
     def _touch(self, member: _Member, beside: int) -> Fitted | None:
         if not member.shared:
