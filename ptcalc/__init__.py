@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Risk,
     )
     from ptcalc.sweeping import Axis, Row, Sweep, sweep
+    from ptcalc.verify import Figure, Verification, verify_workload
     from ptcalc.workload import Workload, load, loads
 
 __version__ = "0.1.0"
@@ -66,6 +67,7 @@ _HOMES = {
         "Risk",
     ),
     "ptcalc.sweeping": ("Axis", "Row", "Sweep", "sweep"),
+    "ptcalc.verify": ("Figure", "Verification", "verify_workload"),
     "ptcalc.workload": ("Workload", "load", "loads"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -79,6 +81,7 @@ __all__ = [
     "Capture",
     "CheckFailed",
     "Estimate",
+    "Figure",
     "Finding",
     "InputError",
     "LedgerItem",
@@ -94,6 +97,7 @@ __all__ = [
     "Risk",
     "Row",
     "Sweep",
+    "Verification",
     "Workload",
     "__version__",
     "autopsy_log",
@@ -105,6 +109,7 @@ __all__ = [
     "recommend_changes",
     "sweep",
     "to_dict",
+    "verify_workload",
 ]
 
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "capture": "ptcalc.cli.capture",
     "autopsy": "ptcalc.cli.autopsy",
     "recommend": "ptcalc.cli.recommend",
+    "verify": "ptcalc.cli.verify",
     "arch": "ptcalc.cli.arch",
 }
 

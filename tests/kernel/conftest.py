@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from ptcalc.verify.stage import SCRIPT
+
 from .layouts import GIB, MIB, Layout
 
 HUGE_PAGES = 160  # of 2 MiB: what the largest layout touches, private copies included
@@ -46,9 +48,8 @@ def turn(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def mapper() -> Iterator[subprocess.Popen[str]]:
     """The process that forks the ones under test."""
-    script = str(Path(__file__).with_name("mapper.py"))
     with subprocess.Popen(
-        [sys.executable, "-I", "-S", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-I", "-S", str(SCRIPT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         yield process
         assert process.stdin is not None

@@ -1,4 +1,4 @@
-"""Layouts: what the processes of one test map and touch, as a workload file and as a job for `mapper`.
+"""Layouts: what the processes of one test map and touch, as a workload file and as a job for `ptcalc.verify.mapper`.
 
 Both come from one description, so that the tests compare what the file predicts with what the kernel does.
 The touched pages of a job are worked out here, in the plainest way, and not by ptcalc.
@@ -107,6 +107,11 @@ def touched(form: Any, offset: int, length: int, leaf: int, rng: random.Random) 
                 yield start, stop, PAGE
 
 
+def flat(runs: Runs) -> list[int]:
+    """The runs as a job has them: all numbers in a row."""
+    return [number for run in runs for number in run]
+
+
 @dataclass(frozen=True)
 class Group:
     mappings: tuple[Mapping, ...]
@@ -144,7 +149,7 @@ class Layout:
     def job(self, directory: str) -> dict[str, Any]:
         """The same for the mapper: step 0 maps, step 1 touches, step 2 takes protections away."""
         rng = random.Random(self.seed)
-        fill: dict[str, set[tuple[int, int]]] = {name: set() for name in self.segments}
+        fill: dict[str, set[int]] = {name: set() for name in self.segments}
         workers = [
             self.worker(mappings=group.mappings, rng=random.Random(rng.random()), group_rng=shared, fill=fill)
             for group in self.groups.values()
@@ -156,15 +161,17 @@ class Layout:
             if segment.kind == "private":
                 continue
             entry: dict[str, Any] = {"kind": segment.kind, "size": segment.size, "huge": segment.huge}
+            if segment.kind == "hugetlb":
+                entry["page"] = 2 * MIB
             if segment.kind in ("file", "shm"):
                 entry |= {"kind": "file", "directory": directory if segment.kind == "file" else "/dev/shm"}
             if segment.kind == "anonymous":
                 mapping = next(iter(self.groups.values())).mappings[0]
                 entry |= {"address": mapping.address, "prot": mapping.protection}
             if segment.fill:
-                entry["fill"] = [[0, segment.size]]
+                entry["fill"] = [0, segment.size, PAGE]
             elif segment.kind == "hugetlb":
-                entry["fill"] = sorted(fill[name])
+                entry["fill"] = flat([[page, page + 1, 1] for page in sorted(fill[name])])
             segments[name] = entry
         return {"segments": segments, "workers": workers}
 
@@ -173,7 +180,7 @@ class Layout:
         mappings: Sequence[Mapping],
         rng: random.Random,
         group_rng: float,
-        fill: dict[str, set[tuple[int, int]]],
+        fill: dict[str, set[int]],
     ) -> list[list[list[Any]]]:
         """The steps of one process; notes in `fill` which huge pages of hugetlb segments it touches."""
         maps: list[list[Any]] = []
@@ -187,24 +194,23 @@ class Layout:
             where = [mapping.address, mapping.length]
             protected = mapping.protection == "none" and bool(runs)
             if kind == "private":
-                maps.append(["mmap", None, *where, "rw" if protected else mapping.protection, "private", 0])
+                maps.append(["mmap", *where, None, "rw" if protected else mapping.protection, "private", 0])
             elif kind != "anonymous":
                 protection = "rw" if protected else mapping.protection
-                maps.append(["mmap", mapping.segment, *where, protection, mapping.map, mapping.offset])
+                maps.append(["mmap", *where, mapping.segment, protection, mapping.map, mapping.offset])
             if mapping.madvise != "none":
                 maps.append(["madvise", *where, mapping.madvise])
             if mapping.userfaultfd != "none":
                 maps.append(["userfault", *where, mapping.userfaultfd])
             writes = mapping.access != "read" and (protected or "w" in mapping.protection)
             if mapping.userfaultfd == "minor":
-                touches.append(["resolve", runs, leaf])
+                touches.append(["resolve", flat(runs), leaf])
             else:
-                touches.append(["write" if writes else "read", runs])
+                touches.append(["write" if writes else "read", flat(runs)])
             if protected:
                 protects.append(["mprotect", *where, "none"])
             if kind == "hugetlb":
                 for start, stop, step in runs:
                     for address in range(start, stop, step):
-                        page = (address - mapping.address + mapping.offset) // leaf * leaf
-                        fill[mapping.segment].add((page, page + leaf))
+                        fill[mapping.segment].add((address - mapping.address + mapping.offset) // leaf * leaf)
         return [maps, touches, protects]

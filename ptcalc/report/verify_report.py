@@ -1,0 +1,110 @@
+"""What ``ptcalc verify`` found, for people and as JSON (``ptcalc.verify/1``); bytes are exact in both."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from ptcalc.report import format as fmt
+from ptcalc.report.page import Cell, Column, Page, Screen
+from ptcalc.verify.result import Figure, Verification
+
+SCHEMA = "ptcalc.verify/1"
+
+_COLUMNS = (
+    Column("counter", right=False),
+    Column("of", right=False),
+    Column("processes"),
+    Column("expected"),
+    Column("measured"),
+    Column("difference"),
+)
+
+
+def render(found: Verification, screen: Screen) -> str:
+    """Return the verdict, the table of counters, what the total consists of, and how it was measured."""
+    page = Page(screen)
+    page.say((found.name, "bold"))
+    page.say((f"{found.file}, on this machine: {found.arch}, kernel {found.kernel}", "dim"))
+    page.blank()
+    wrong = found.contradicted
+    if wrong:
+        page.say(
+            (f"NO. The kernel contradicts {fmt.plural(len(wrong), 'figure')} of {len(found.figures)}.", "bold red")
+        )
+    else:
+        page.say((_agreement(found), "bold green"))
+    page.say(_run(found))
+    page.blank()
+    page.table(_COLUMNS, [_row(figure) for figure in found.figures], leave_out=[("processes",)])
+    if found.levels:
+        levels = ", ".join(f"{each.level.upper()} {fmt.tables(each.tables)}" for each in found.levels)
+        page.say(f"Tables expected, all processes, a shared one once: {levels}.")
+    for note in (*found.unmeasured, *found.notes):
+        page.say(note, label="! ")
+    return page.text()
+
+
+def to_dict(found: Verification) -> dict[str, Any]:
+    """Return what ``ptcalc verify --format json`` prints."""
+    return {
+        "schema": SCHEMA,
+        "workload": {"name": found.name, "file": found.file},
+        "machine": {"arch": found.arch, "kernel": found.kernel},
+        "agrees": not found.contradicted,
+        "scale": str(found.share),
+        "need_bytes": found.need_bytes,
+        "budget_bytes": found.budget_bytes,
+        "processes": [{"name": name, "written": written, "ran": ran} for name, written, ran in found.processes],
+        "figures": [
+            {
+                "counter": figure.counter,
+                "group": figure.name or None,
+                "processes": figure.processes,
+                "expected_bytes": figure.expected,
+                "exact": figure.sd is None,
+                "sd_bytes": figure.sd,
+                "measured_bytes": figure.mean,
+                "measured_low_bytes": figure.low,
+                "measured_high_bytes": figure.high,
+                "difference_bytes": figure.difference,
+                "agrees": figure.agrees,
+            }
+            for figure in found.figures
+        ],
+        "levels": [{"level": each.level, "tables": each.tables, "bytes": each.bytes} for each in found.levels],
+        "unmeasured": list(found.unmeasured),
+        "notes": list(found.notes),
+    }
+
+
+def _agreement(found: Verification) -> str:
+    if any(figure.sd is not None for figure in found.figures):
+        exact = all(figure.sd is not None for figure in found.figures)
+        rest = "" if exact else "to the byte, and of random touches "
+        return f"YES. The kernel says the same: {rest}as near as chance allows."
+    return "YES. The kernel says the same, to the byte."
+
+
+def _run(found: Verification) -> str:
+    ran, written = sum(each[2] for each in found.processes), sum(each[1] for each in found.processes)
+    sizes = "sizes as written" if found.share == 1 else f"all sizes times {_share(found.share)}"
+    return (
+        f"{ran:,} of {fmt.plural(written, 'process', 'processes')}, {sizes}, one page accessed in each table."
+        f" The run needed up to {fmt.size(found.need_bytes)} of memory."
+    )
+
+
+def _share(share: Fraction) -> str:
+    return str(share) if share.numerator == 1 else f"{float(share):.4g}"
+
+
+def _row(figure: Figure) -> list[Cell]:
+    measured = f"{figure.mean:,}"
+    if figure.low != figure.high:
+        measured = f"{figure.low:,} to {figure.high:,}"
+    expected = f"{figure.expected:,}" if figure.sd is None else f"{figure.expected:,} ± {figure.sd:,}"
+    difference: Cell = f"{figure.difference:+,}" if figure.difference else "0"
+    if not figure.agrees:
+        difference = (str(difference), "bold red")
+    return [figure.counter, figure.name or "all", f"{figure.processes:,}", expected, measured, difference]

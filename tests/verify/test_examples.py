@@ -1,0 +1,28 @@
+"""Every example on the running kernel: no deterministic figure differs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import ptcalc
+from ptcalc.errors import CannotDoHere
+
+pytestmark = pytest.mark.kernel
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+MEMORY = 700 << 20
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_kernel_says_the_same(path: Path) -> None:
+    try:
+        found = ptcalc.verify_workload(ptcalc.load(path), max_memory=MEMORY, allow_sysctl=True)
+    except CannotDoHere as error:
+        pytest.skip(str(error))
+
+    assert found.need_bytes <= MEMORY
+    assert [figure for figure in found.figures if figure.sd is None and figure.difference] == []
+    assert found.contradicted == ()
+    assert {figure.name for figure in found.figures if figure.counter == "VmPTE"} == set(ptcalc.load(path).processes)
