@@ -1,0 +1,1 @@
+"""Many scenarios of one workload: the evaluation behind sweeps, limits and uncertainty."""
