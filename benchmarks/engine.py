@@ -90,7 +90,7 @@ class MillionRows:
             runs=runs,
             file_size=np.full(FILES, 64 * GIB),
             file_position=zero[:FILES],
-            counts=tuple(group.count for group in workload.processes.values()),
+            groups=GROUPS,
         )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ptcalc.engine.numbers import Number, agreed, larger, smaller
+
 if TYPE_CHECKING:
     from ptcalc.arch import Geometry
     from ptcalc.workload.model import Segment, Workload
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 class Part:
     """A run of a segment, ``lo`` to ``hi`` (bytes, as written), in pages of one size."""
 
-    lo: int
-    hi: int
+    lo: Number
+    hi: Number
     backing: str
     page: int
 
@@ -30,8 +32,8 @@ class SegmentPlan:
     """One segment under a policy: its parts, the size of its pieces and its THP switch."""
 
     name: str
-    size: int
-    piece: int
+    size: Number
+    piece: Number
     parts: tuple[Part, ...]
     thp: str
 
@@ -45,20 +47,19 @@ class SegmentPlan:
         """Page size of the first part, bytes."""
         return self.parts[0].page
 
-    def pieces(self) -> tuple[tuple[int, int, Part], ...]:
+    def pieces(self) -> tuple[tuple[Number, Number, Part], ...]:
         """Cut the segment into files: (lo, hi, part), offsets as written."""
         cuts = []
         for part in self.parts:
-            lo = part.lo
-            while lo < part.hi:
-                hi = min(part.hi, (lo // self.piece + 1) * self.piece)
-                cuts.append((lo, hi, part))
-                lo = hi
+            first = part.lo // self.piece
+            many = agreed(-(-part.hi // self.piece) - first)
+            edges = [part.lo, *((first + number) * self.piece for number in range(1, many)), part.hi]
+            cuts += [(lo, hi, part) for lo, hi in zip(edges, edges[1:], strict=False)]
         return tuple(cuts)
 
-    def huge_bytes(self) -> dict[int, int]:
+    def huge_bytes(self) -> dict[int, Number]:
         """Bytes of hugetlb pages that the segment reserves, by page size; rounded up once per piece."""
-        need: dict[int, int] = {}
+        need: dict[int, Number] = {}
         for part in self.parts:
             if part.backing == "hugetlb":
                 whole, rest = divmod(part.hi - part.lo, self.piece)
@@ -73,8 +74,8 @@ class ShortPool:
 
     segment: str
     page_size: int
-    need_bytes: int
-    pool_bytes: int
+    need_bytes: Number
+    pool_bytes: Number
     mode: str
 
 
@@ -86,7 +87,7 @@ class Plan:
     short_pools: tuple[ShortPool, ...] = ()
 
 
-def round_up(value: int, step: int) -> int:
+def round_up(value: Number, step: Number) -> Number:
     """Round up to a multiple of step."""
     return -(-value // step) * step
 
@@ -102,12 +103,12 @@ def as_written(workload: Workload, geometry: Geometry) -> Plan:
             page = plan.page
             need = plan.huge_bytes()[page]
             stated = workload.host.hugepages is not None and page in workload.host.hugepages
-            if stated and need > left[page]:
+            if stated and agreed(need > left[page]):
                 short.append(ShortPool(name, page, need, left[page], segment.on_short_pool))
                 plan, need = _fall_back(plan, segment.on_short_pool, left[page], geometry), 0
                 need = plan.huge_bytes().get(page, 0)
             if stated:
-                left[page] = max(0, left[page] - need)
+                left[page] = larger(0, left[page] - need)
         plans[name] = plan
     return Plan(plans, tuple(short))
 
@@ -163,13 +164,13 @@ def _plain(name: str, segment: Segment, geometry: Geometry) -> SegmentPlan:
     return SegmentPlan(
         name=name,
         size=segment.size,
-        piece=min(segment.pieces or segment.size, segment.size),
+        piece=segment.size if segment.pieces is None else smaller(segment.pieces, segment.size),
         parts=(Part(0, segment.size, segment.backing, page),),
         thp=segment.thp if has_thp else "never",
     )
 
 
-def _fall_back(plan: SegmentPlan, mode: str, pool: int, geometry: Geometry) -> SegmentPlan:
+def _fall_back(plan: SegmentPlan, mode: str, pool: Number, geometry: Geometry) -> SegmentPlan:
     """Apply `on_short_pool`: tables as if it fitted (fail), base pages (small), or both (mixed)."""
     if mode == "fail":
         return plan
@@ -179,6 +180,6 @@ def _fall_back(plan: SegmentPlan, mode: str, pool: int, geometry: Geometry) -> S
     page = plan.page
     per_piece = round_up(plan.piece, page)
     whole, rest = divmod(pool // page * page, per_piece)
-    edge = min(whole * plan.piece + min(rest, plan.piece), plan.size)
+    edge = smaller(whole * plan.piece + smaller(rest, plan.piece), plan.size)
     parts = (replace(plan.parts[0], hi=edge), replace(small, lo=edge))
-    return replace(plan, parts=tuple(part for part in parts if part.lo < part.hi))
+    return replace(plan, parts=tuple(part for part in parts if agreed(part.lo < part.hi)))

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ptcalc.engine.numbers import Number, agreed, chosen, flat, larger, smaller
 from ptcalc.layout.addresses import NoSlotLeft, Wish, place
 from ptcalc.layout.plan import Plan, SegmentPlan, round_up
-from ptcalc.layout.touch import TouchRun, runs
+from ptcalc.layout.touch import STRIDE, TouchRun, runs
 
 if TYPE_CHECKING:
     from ptcalc.arch import Geometry
@@ -47,8 +48,8 @@ class Place:
     index: int
     segment: str
     mapping: Mapping
-    address: int
-    length: int
+    address: Number
+    length: Number
     row: int  # the first of its rows
     lowered: bool  # a stated or canonical address that was no multiple of the huge page
 
@@ -103,6 +104,9 @@ class Runs:
 class Layout:
     """A workload under one plan: places, rows and runs.
 
+    Several ``layouts`` of one workload with other numbers stand one after the other: each has the rows of the first
+    one, with groups, files, segments, mappings and draws of its own, whose numbers go on where those of the one before
+    end.  ``groups`` is the number of groups in each; ``places`` are those of the first.
     ``file_size`` and ``file_position`` (shape (F,), bytes): the files (pieces), and where each lies in its segment as
     mapped.
     """
@@ -114,28 +118,30 @@ class Layout:
     runs: Runs
     file_size: Ints
     file_position: Ints
-    counts: tuple[int, ...]
+    groups: int
+    layouts: int = 1
 
 
-def lay_out(workload: Workload, geometry: Geometry, plan: Plan) -> Layout:
-    """Place every mapping and cut it into rows.
+def lay_out(workload: Workload, geometry: Geometry, plan: Plan, layouts: int = 1) -> Layout:
+    """Place every mapping and cut it into rows; numbers of the workload stand for so many ``layouts``.
 
-    Raises NoSlotLeft or TooManyRows, which name the mapping.
+    Raises NoSlotLeft or TooManyRows, which name the mapping, and Disagreement where the layouts differ in more than
+    numbers.
     """
     segment_numbers = {name: number for number, name in enumerate(plan.segments)}
-    pieces = {name: _Pieces(segment) for name, segment in plan.segments.items()}
+    pieces = {name: _Pieces(segment, layouts) for name, segment in plan.segments.items()}
     base = 0
     for piece in pieces.values():
         piece.base = base
-        base += len(piece.lo)
+        base += len(piece.page)
     wishes, spans = [], []
     seen: dict[tuple[object, ...], int] = {}
-    flat = [
+    flat_mappings = [
         (group_number, index, mapping)
         for group_number, group in enumerate(workload.processes.values())
         for index, mapping in enumerate(group.mappings)
     ]
-    for number, (group_number, _, mapping) in enumerate(flat):
+    for number, (group_number, _, mapping) in enumerate(flat_mappings):
         wish, span = _wish(number, group_number, mapping, plan.segments[mapping.segment], pieces, geometry, seen)
         wishes.append(wish)
         spans.append(span)
@@ -143,51 +149,51 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan) -> Layout:
     groups = tuple(workload.processes.values())
     names = tuple(workload.processes)
     columns: list[list[Ints]] = []
-    run_rows: list[list[tuple[int, ...]]] = []
+    run_columns: list[list[Ints]] = []
     places = []
     total = 0
     domain = 0
-    for number, (group_number, index, mapping) in enumerate(flat):
+    for number, (group_number, index, mapping) in enumerate(flat_mappings):
         piece = pieces[mapping.segment]
         segment = plan.segments[mapping.segment]
         start_pos, end_pos, length = spans[number]
-        address = addresses[number]
         page = int(piece.page[piece.at(start_pos)])
-        lowered = address % page != 0
-        address -= address % page
+        lowered = addresses[number] % page
+        address = addresses[number] - lowered
         places.append(
             Place(
                 group_number, names[group_number], index, mapping.segment, mapping, address, end_pos - start_pos,
-                total, lowered,
+                total, bool(np.any(lowered)),
             )
         )  # fmt: skip
         first, last = piece.at(start_pos), piece.at(end_pos - 1)
-        total += last - first + 1
-        if total > MAX_ROWS:
+        many = last - first + 1
+        total += many
+        if total * layouts > MAX_ROWS:
             raise TooManyRows(number)
         cut = slice(first, last + 1)
-        lo_pos = np.maximum(piece.pos[cut], start_pos)
-        hi_pos = np.minimum(piece.pos[cut] + piece.rounded[cut], end_pos)
-        delta = address - start_pos + piece.pos[cut] - piece.lo[cut]
-        many = len(lo_pos)
+        at, start, end = (flat(value, layouts)[:, None] for value in (address, start_pos, end_pos))
+        offset, stop = (flat(value, layouts)[:, None] for value in (mapping.offset, mapping.offset + length))
+        lo_pos = np.maximum(piece.pos[:, cut], start)
+        hi_pos = np.minimum(piece.pos[:, cut] + piece.rounded[:, cut], end)
 
-        def fill(value: int, many: int = many) -> Ints:
-            return np.full(many, value, np.int64)
+        def fill(value: Number, many: int = many) -> Ints:
+            return np.broadcast_to(np.asarray(value, np.int64), (layouts, many))
 
         columns.append(
             [
                 fill(number),
                 fill(group_number),
-                piece.base + np.arange(first, last + 1),
-                address + lo_pos - start_pos,
-                address + hi_pos - start_pos,
-                lo_pos - piece.pos[cut],
-                delta,
-                np.maximum(piece.lo[cut], mapping.offset),
-                np.minimum(piece.hi[cut], mapping.offset + length),
+                fill(piece.base + np.arange(first, last + 1)),
+                at + lo_pos - start,
+                at + hi_pos - start,
+                lo_pos - piece.pos[:, cut],
+                at - start + piece.pos[:, cut] - piece.lo[:, cut],
+                np.maximum(piece.lo[:, cut], offset),
+                np.minimum(piece.hi[:, cut], stop),
                 fill(segment_numbers[mapping.segment]),
-                piece.backing[cut],
-                piece.page[cut],
+                fill(piece.backing[cut]),
+                fill(piece.page[cut]),
                 fill(THP.index(segment.thp)),
                 fill(mapping.map == "shared" and segment.backing != "private"),
                 fill(PROTECTIONS.index(mapping.protection)),
@@ -196,58 +202,94 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan) -> Layout:
                 fill(mapping.softdirty),
                 fill(mapping.page_table_sharing == "allow" and groups[group_number].page_table_sharing == "allow"),
                 fill(mapping.access == "write"),
-                fill(max(wishes[number].alignment, page) if mapping.placement == "independent" else 0),
+                fill(larger(wishes[number].alignment, page) if mapping.placement == "independent" else 0),
             ]
         )
         for touch in mapping.touch:
             for run in runs(touch, mapping.offset, length, geometry.base_page):
-                run_rows.append(_cut(run, columns[-1], total - many, domain))
+                run_columns.append(_cut(run, columns[-1], total - many, domain, layouts))
                 domain += 1
-    table = [np.concatenate(column) for column in zip(*columns, strict=True)] if columns else [_EMPTY] * 21
+    table = [np.concatenate(column, axis=1) for column in zip(*columns, strict=True)] if columns else [_NONE] * 21
+    if layouts > 1:
+        # Numbers of the next layout go on where those of the one before end.
+        number_of = np.arange(layouts)[:, None]
+        for at_column, each in ((0, len(flat_mappings)), (1, len(groups)), (2, base), (9, len(pieces))):
+            table[at_column] = table[at_column] + number_of * each
     flags = {13, 17, 18, 19}
-    rows = Rows(*(column.astype(bool) if at in flags else column for at, column in enumerate(table)))
-    cut_runs = np.array([run for part in run_rows for run in part], np.int64).reshape(-1, 10).T
-    row, kind, lo, hi, step, origin, slots, drawn, same, draw = cut_runs
-    layout_runs = Runs(row, kind, lo, hi, step, origin, slots, drawn, same.astype(bool), draw)
-    sizes = [piece.rounded for piece in pieces.values()]
-    positions = [piece.pos for piece in pieces.values()]
+    rows = Rows(*(column.astype(bool).ravel() if at in flags else column.ravel() for at, column in enumerate(table)))
+    cut_runs = [np.concatenate(column) for column in zip(*run_columns, strict=True)] if run_columns else [_EMPTY] * 11
+    layout_of, row, kind, lo, hi, step, origin, slots, drawn, same, draw = cut_runs
+    layout_runs = Runs(
+        row + layout_of * total, kind, lo, hi, step, origin, slots, drawn, same.astype(bool), draw + layout_of * domain
+    )
     return Layout(
         geometry=geometry,
         plan=plan,
         places=tuple(places),
         rows=rows,
         runs=layout_runs,
-        file_size=np.concatenate(sizes) if sizes else _EMPTY,
-        file_position=np.concatenate(positions) if positions else _EMPTY,
-        counts=tuple(group.count for group in groups),
+        file_size=_stacked([piece.rounded for piece in pieces.values()]),
+        file_position=_stacked([piece.pos for piece in pieces.values()]),
+        groups=len(groups),
+        layouts=layouts,
     )
 
 
+def _stacked(parts: list[Ints]) -> Ints:
+    """Return columns of shape (L, ...) side by side, layout after layout."""
+    return np.concatenate(parts, axis=1).ravel() if parts else _EMPTY
+
+
 _EMPTY: Ints = np.zeros(0, np.int64)
+_NONE: Ints = np.zeros((1, 0), np.int64)
 
 
 class _Pieces:
-    """The files of a segment as columns: offsets as written (lo, hi), position as mapped, rounded size."""
+    """The files of a segment as columns: offsets as written (lo, hi), position as mapped, rounded size: (L, P).
 
-    def __init__(self, segment: SegmentPlan) -> None:
+    ``page`` and ``backing`` are the same in all layouts, shape (P,).
+    """
+
+    def __init__(self, segment: SegmentPlan, layouts: int) -> None:
         cuts = segment.pieces()
-        self.lo = np.array([lo for lo, _, _ in cuts], np.int64)
-        self.hi = np.array([hi for _, hi, _ in cuts], np.int64)
+        if layouts == 1:
+            self.lo = np.array([[lo for lo, _, _ in cuts]], np.int64).reshape(1, -1)
+            self.hi = np.array([[hi for _, hi, _ in cuts]], np.int64).reshape(1, -1)
+        else:
+            self.lo = np.stack([flat(lo, layouts) for lo, _, _ in cuts], axis=1)
+            self.hi = np.stack([flat(hi, layouts) for _, hi, _ in cuts], axis=1)
         self.page = np.array([part.page for _, _, part in cuts], np.int64)
         self.backing = np.array([BACKINGS.index(part.backing) for _, _, part in cuts], np.int64)
         self.rounded = -(-(self.hi - self.lo) // self.page) * self.page
-        self.pos = np.cumsum(self.rounded) - self.rounded
-        self.end = int(self.rounded.sum())
+        self.pos = np.cumsum(self.rounded, axis=1) - self.rounded
         self.base = 0
 
-    def at(self, position: int) -> int:
+    def at(self, position: Number) -> int:
         """Number of the piece that holds a position."""
-        return int(np.searchsorted(self.pos, position, side="right")) - 1
+        return _last_below(self.pos, position)
 
-    def position(self, offset: int) -> int:
+    def start(self, number: int) -> Number:
+        """Position of a piece."""
+        return _one(self.pos, number)
+
+    def position(self, offset: Number) -> Number:
         """Position, as mapped, of an offset as written."""
-        number = int(np.searchsorted(self.lo, offset, side="right")) - 1
-        return int(self.pos[number]) + offset - int(self.lo[number])
+        number = _last_below(self.lo, offset)
+        return self.start(number) + offset - _one(self.lo, number)
+
+
+def _one(column: Ints, number: int) -> Number:
+    return int(column[0, number]) if len(column) == 1 else column[:, number : number + 1]
+
+
+def _last_below(column: Ints, value: Number) -> int:
+    """Return the last place of an ascending column that is not above a value."""
+    if column.shape[1] == 1:
+        return 0
+    if len(column) == 1:
+        return int(np.searchsorted(column[0], int(value), side="right")) - 1
+    found: int = agreed((column <= value).sum(axis=1)) - 1
+    return found
 
 
 def _wish(
@@ -258,64 +300,83 @@ def _wish(
     pieces: dict[str, _Pieces],
     geometry: Geometry,
     seen: dict[tuple[object, ...], int],
-) -> tuple[Wish, tuple[int, int, int]]:
+) -> tuple[Wish, tuple[Number, Number, Number]]:
     """Return where a mapping wants to go and its (start, end, length): positions as mapped, length as written."""
     piece = pieces[mapping.segment]
     # A mapping may reach to the end of the last page of its segment.
     length = segment.size - mapping.offset if mapping.length is None else mapping.length
     start = piece.position(mapping.offset)
-    page = int(piece.page[piece.at(start)])
+    head = piece.at(start)
+    page = int(piece.page[head])
     # Offsets are rounded down and ends up to the page that holds them (contract section 4, hugetlb what-ifs).
-    start -= (start - int(piece.pos[piece.at(start)])) % page
-    last = min(mapping.offset + length, segment.size) - 1
+    start = start - (start - piece.start(head)) % page
+    last = smaller(mapping.offset + length, segment.size) - 1
     end = piece.position(last)
     tail = piece.at(end)
-    end = int(piece.pos[tail]) + round_up(end - int(piece.pos[tail]) + 1, int(piece.page[tail]))
+    end = piece.start(tail) + round_up(end - piece.start(tail) + 1, int(piece.page[tail]))
     alignment, residue = _alignment(mapping, segment, page, end - start, geometry)
-    key: tuple[object, ...] | None = None
+    twin = 0
     if mapping.address is None:
-        twin = (group, mapping.segment, mapping.offset, alignment)
-        seen[twin] = seen.get(twin, -1) + 1
-        key = (mapping.segment, mapping.offset, alignment, seen[twin])
-    wish = Wish(number, group, key, end - start, mapping.address, alignment, residue)
+        same = (group, mapping.segment, _key(mapping.offset), _key(alignment))
+        twin = seen[same] = seen.get(same, -1) + 1
+    wish = Wish(
+        number, group, mapping.segment, mapping.offset, twin, end - start, mapping.address, alignment, residue
+    )
     return wish, (start, end, length)
 
 
-def _alignment(mapping: Mapping, segment: SegmentPlan, page: int, length: int, geometry: Geometry) -> tuple[int, int]:
+def _key(value: Number) -> object:
+    return value.tobytes() if isinstance(value, np.ndarray) else value
+
+
+def _alignment(
+    mapping: Mapping, segment: SegmentPlan, page: int, length: Number, geometry: Geometry
+) -> tuple[Number, Number]:
     """Alignment of a mapping without an address, and what is added to the slot (bytes)."""
     if mapping.alignment is not None:
         # No mapping of huge pages is aligned to less than one.
-        alignment = max(mapping.alignment, page)
+        alignment = larger(mapping.alignment, page)
         return alignment, alignment
     if segment.backing != "hugetlb" and segment.thp != "never":
         # mm/shmem.c:shmem_get_unmapped_area: from one huge page up, congruent to the offset, unless the mapping
         # would hold no whole huge page all the same.
         huge = geometry.thp_size
         offset = mapping.offset % segment.piece % huge
-        if length >= huge and not (offset and offset + length < 2 * huge):
-            return huge, huge + offset
+        fits = (length >= huge) & ((offset == 0) | (offset + length >= 2 * huge))
+        return chosen(fits, huge, page), chosen(fits, huge + offset, page)
     return page, page
 
 
-def _cut(run: TouchRun, row: list[Ints], first_row: int, domain: int) -> list[tuple[int, ...]]:
-    """Cut a run along the rows of its mapping (the pieces)."""
+def _cut(run: TouchRun, row: list[Ints], first_row: int, domain: int, layouts: int) -> list[Ints]:
+    """Cut a run along the rows of its mapping (the pieces); first the number of the layout."""
     delta, lows, highs = row[6], row[7], row[8]
-    first = max(int(np.searchsorted(highs, run.lo, side="right")), 0)
-    last = int(np.searchsorted(lows, run.hi, side="left"))
-    out: list[tuple[int, ...]] = []
-    for at in range(first, last):
-        shift = int(delta[at])
-        lo, hi = max(run.lo, int(lows[at])), min(run.hi, int(highs[at]))
-        if run.kind == 1:
-            lo += -(lo - run.lo) % run.step
-        if lo < hi:
-            out.append(
-                (
-                    first_row + at, run.kind, lo + shift, hi + shift, run.step, run.origin + shift,
-                    run.slots, run.drawn, int(run.same), domain,
-                )
-            )  # fmt: skip
-    return out
+    lo, hi, step, origin, slots, drawn = (
+        flat(value, layouts)[:, None] for value in (run.lo, run.hi, run.step, run.origin, run.slots, run.drawn)
+    )
+    part = slice(None)
+    if layouts == 1 and lows.shape[1] > 1:
+        first = int(np.searchsorted(highs[0], lo[0, 0], side="right"))
+        part = slice(first, int(np.searchsorted(lows[0], hi[0, 0], side="left")))
+    shift = delta[:, part]
+    low, high = np.maximum(lo, lows[:, part]), np.minimum(hi, highs[:, part])
+    if run.kind == STRIDE:
+        low = low + -(low - lo) % step
+    which, at = np.nonzero(low < high)
+    number = len(which)
+    shift = shift[which, at]
+    return [
+        which,
+        first_row + (part.start or 0) + at,
+        np.full(number, run.kind, np.int64),
+        low[which, at] + shift,
+        high[which, at] + shift,
+        step[which, 0],
+        origin[which, 0] + shift,
+        slots[which, 0],
+        drawn[which, 0],
+        np.full(number, int(run.same), np.int64),
+        np.full(number, domain, np.int64),
+    ]
 
 
 __all__ = ["Layout", "NoSlotLeft", "Place", "Rows", "Runs", "TooManyRows", "lay_out"]

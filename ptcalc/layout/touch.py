@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from ptcalc.engine.numbers import Number, Shares, agreed, smaller
+
 if TYPE_CHECKING:
     from ptcalc.workload.model import Touch
 
@@ -25,16 +29,16 @@ class TouchRun:
     """
 
     kind: int
-    lo: int
-    hi: int
-    step: int = 0
-    origin: int = 0
-    slots: int = 0
-    drawn: int = 0
+    lo: Number
+    hi: Number
+    step: Number = 0
+    origin: Number = 0
+    slots: Number = 0
+    drawn: Number = 0
     same: bool = False
 
 
-def runs(touch: Touch, offset: int, length: int, page: int) -> list[TouchRun]:
+def runs(touch: Touch, offset: Number, length: Number, page: int) -> list[TouchRun]:
     """Return what `touch` means for a mapping of `length` bytes at `offset` of its segment.
 
     `page` is the base page, to which amounts are rounded up.
@@ -45,38 +49,47 @@ def runs(touch: Touch, offset: int, length: int, page: int) -> list[TouchRun]:
     if touch.form == "none":
         return []
     if touch.form == "ranges":
-        return [TouchRun(EXACT, offset + lo, offset + lo + size) for lo, size in touch.ranges if size]
+        return [TouchRun(EXACT, offset + lo, offset + lo + size) for lo, size in touch.ranges if agreed(size > 0)]
     if touch.form == "every":
         assert touch.step is not None
         lo = offset + touch.start
-        hi = end if touch.length is None else min(end, lo + touch.length)
-        if lo >= hi:
+        hi = end if touch.length is None else smaller(end, lo + touch.length)
+        if agreed(lo >= hi):
             return []
-        if touch.step <= page:
+        if agreed(touch.step <= page):
             return [TouchRun(EXACT, lo, hi)]
         return [TouchRun(STRIDE, lo, hi, step=touch.step)]
     pages = -(-length // page)
-    wanted = min(_pages(touch, length, page), pages)
-    if wanted == 0:
+    wanted = smaller(_pages(touch, length, page), pages)
+    if agreed(wanted == 0):
         return []
     if touch.pattern == "contiguous":
-        return [TouchRun(EXACT, offset, min(end, offset + wanted * page))]
+        return [TouchRun(EXACT, offset, smaller(end, offset + wanted * page))]
     slot = page if touch.pattern == "scattered" else touch.cluster
     assert slot is not None
     first = offset // slot
     slots = -(-end // slot) - first
-    drawn = min(-(-wanted * page // slot), slots)
-    if drawn == slots:
+    drawn = smaller(-(-wanted * page // slot), slots)
+    if agreed(drawn == slots):
         return [TouchRun(EXACT, offset, end)]
     same = touch.overlap == "same"
     return [TouchRun(RANDOM, offset, end, step=slot, origin=first * slot, slots=slots, drawn=drawn, same=same)]
 
 
-def _pages(touch: Touch, length: int, page: int) -> int:
+def _pages(touch: Touch, length: Number, page: int) -> Number:
     if touch.pages is not None:
         return touch.pages
-    amount = touch.amount
-    assert amount is not None
-    if isinstance(amount, Fraction):
-        amount = amount * length
-    return int(-(-amount // page))
+    amount: Number = touch.amount
+    if isinstance(amount, Shares):
+        amount = amount.of(length)
+    elif isinstance(amount, Fraction):
+        amount = _share(amount, length)
+    return -(-amount // page)
+
+
+def _share(share: Fraction, length: Number) -> Number:
+    """Return a share of a length in bytes, rounded up."""
+    if isinstance(length, np.ndarray):
+        many = np.int64(share.numerator), np.int64(share.denominator)
+        return Shares(*map(np.asarray, many)).of(length)
+    return int(-(-share * length // 1))

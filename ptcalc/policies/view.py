@@ -81,7 +81,7 @@ class View:
         order = sorting(touched.group, touched.lo)
         if not isinstance(order, slice):
             touched, run_row = touched.take(order), run_row[order]
-        groups = len(layout.counts)
+        groups = layout.groups * layout.layouts
         return cls(
             geometry=layout.geometry,
             groups=groups,
