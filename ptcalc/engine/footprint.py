@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptcalc.engine.covers import BLOCKS, FIRM, TOUCHES, Covers, Touched
+from ptcalc.engine.numbers import product
 from ptcalc.engine.union import atoms, certain_union
 from ptcalc.engine.variance import Uncertain, crossing, variance
 
@@ -38,22 +40,32 @@ class LevelCovers:
     # Tables that a scope has whatever it touches, shape (homes,): the first scopes.
     fixed: Ints | None = None
     # What has been counted of it, by which groups have processes: policies that do not differ here count it once.
-    counted: dict[tuple[bool, ...], _Level] = field(default_factory=dict, compare=False, repr=False)
+    counted: dict[bytes, _Level] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Tables of one level: ``exact`` integers plus an ``expected`` number; per group and process, and shared."""
+    """Tables of one level in L layouts of G groups each, for C columns of process counts.
 
-    private_exact: tuple[int, ...]
-    private_expected: tuple[float, ...]
-    shared_exact: int
-    shared_expected: float
+    ``exact`` integers plus an ``expected`` number, for one process of each group, shape (L * G,) and (L * G, C), and
+    shared, shape (L,) and (L, C).
+    """
 
-    def total(self, counts: Sequence[int]) -> tuple[int, float]:
-        """Return (exact, expected) tables of all processes together."""
-        exact = sum(n * tables for n, tables in zip(counts, self.private_exact, strict=True)) + self.shared_exact
-        expected = sum(n * tables for n, tables in zip(counts, self.private_expected, strict=True))
+    private_exact: Ints
+    private_expected: Floats
+    shared_exact: Ints
+    shared_expected: Floats
+
+    def total(self, counts: Sequence[int] | Ints) -> tuple[NDArray[Any], Floats]:
+        """Return (exact, expected) tables of all processes together, shape (L, C), for the counts of the tally."""
+        counts = as_columns(counts)
+        layouts, columns = self.shared_expected.shape
+        groups = len(counts) // layouts
+        exact = product(counts, self.private_exact[:, None], groups)
+        exact = exact.reshape(layouts, groups, columns).sum(axis=1) + self.shared_exact[:, None]
+        if not self.private_expected.any():
+            return exact, self.shared_expected
+        expected = (counts * self.private_expected).reshape(layouts, groups, columns).sum(axis=1)
         return exact, expected + self.shared_expected
 
 
@@ -62,45 +74,70 @@ class _Level:
     """One level with the groups that have no process left out: exact counts, and the atoms that are not certain."""
 
     scopes: Ints  # exact tables of every scope
-    private_exact: tuple[int, ...]
-    private_expected: tuple[float, ...]
-    shared_exact: int
+    layout: Ints  # in which each scope is
+    private_expected: Floats
+    shared_exact: Ints
     uncertain: Uncertain
     moving: Uncertain  # those whose expectation depends on the counts
+
+
+def as_columns(counts: Sequence[int] | Ints) -> Ints:
+    """Return process counts as a matrix, shape (L * G, C)."""
+    matrix = np.asarray(counts, np.int64)
+    return matrix if matrix.ndim == 2 else matrix[:, None]
 
 
 class Footprint:
     """The tables that `touched` needs, level by level, for any number of processes per group."""
 
-    def __init__(self, levels: Sequence[LevelCovers], touched: Touched, groups: int) -> None:
+    def __init__(self, levels: Sequence[LevelCovers], touched: Touched, groups: int, layouts: int = 1) -> None:
         self.levels = tuple(levels)
         self.touched = touched
-        self.groups = groups
+        self.groups = groups  # of all layouts together
+        self.layouts = layouts
 
-    def tally(self, counts: Sequence[int]) -> tuple[Tally, ...]:
-        """Return the tables of each level where group g has counts[g] processes."""
-        many = np.array(counts, np.float64)
+    def tally(self, counts: Sequence[int] | Ints) -> tuple[Tally, ...]:
+        """Return the tables of each level where group g has counts[g] processes.
+
+        ``counts``: one number for each group, or a matrix of shape (L * G, C) in all columns of which the same groups
+        have processes.
+        """
+        many = as_columns(counts)
+        columns = many.shape[1]
         out = []
-        for level in self._levels(counts):
-            private = list(level.private_expected)
-            shared = 0.0
+        for level in self._levels(many):
+            private = np.broadcast_to(level.private_expected[:, None], (self.groups, columns))
+            shared = np.zeros((self.layouts, columns))
             if len(level.moving.count):
-                tables = level.moving.expected(self.touched, many)
-                mine = level.moving.scope < self.groups
-                for group, value in zip(level.moving.scope[mine], tables[mine], strict=True):
-                    private[int(group)] += float(value)
-                shared = float(tables[~mine].sum())
-            out.append(Tally(level.private_exact, tuple(private), level.shared_exact, shared))
+                tables = level.moving.expected(self.touched, many.astype(np.float64))
+                scope = level.moving.scope
+                mine = scope < self.groups
+                if mine.any():
+                    private = private.copy()
+                    np.add.at(private, scope[mine], tables[mine])
+                np.add.at(shared, level.layout[scope[~mine]], tables[~mine])
+            out.append(Tally(level.scopes[: self.groups], private, level.shared_exact, shared))
         return tuple(out)
 
-    def by_scope(self, place: int, counts: Sequence[int]) -> Floats:
-        """Return the tables of the level at `place` in each scope, shape (scopes,): of one process, or shared."""
-        level = self._levels(counts)[place]
-        out = np.array(level.scopes, np.float64)
+    def by_scope(self, place: int, counts: Sequence[int] | Ints) -> Floats:
+        """Return the tables of the level at `place` in each scope: of one process, or shared.
+
+        The shape is (scopes,), or (scopes, C) for a matrix of counts as in `tally`.
+        """
+        many = as_columns(counts)
+        level = self._levels(many)[place]
+        out = np.repeat(level.scopes.astype(np.float64)[:, None], many.shape[1], axis=1)
         if len(level.uncertain.count):
-            tables = level.uncertain.expected(self.touched, np.array(counts, np.float64))
+            tables = level.uncertain.expected(self.touched, many.astype(np.float64))
             np.add.at(out, level.uncertain.scope, tables)
-        return out
+        return out if np.ndim(counts) == 2 else out[:, 0]
+
+    def exact_layouts(self, counts: Ints) -> Flags:
+        """Tell in which layouts no draw makes the tables uncertain, shape (L,); counts as in `tally`."""
+        exact = np.ones(self.layouts, bool)
+        for level in self._levels(counts):
+            exact[level.layout[level.uncertain.scope]] = False
+        return exact
 
     def is_exact(self, counts: Sequence[int], group: int | None = None) -> bool:
         """Tell whether no draw makes the tables (of one process of a group) uncertain."""
@@ -139,23 +176,27 @@ class Footprint:
     def _uncertain(self, counts: Sequence[int], weights: Sequence[int]) -> list[Uncertain]:
         return [level.uncertain.weighted(weight) for level, weight in zip(self._levels(counts), weights, strict=True)]
 
-    def _levels(self, counts: Sequence[int]) -> tuple[_Level, ...]:
-        active = tuple(count > 0 for count in counts)
+    def _levels(self, counts: Sequence[int] | Ints) -> tuple[_Level, ...]:
+        active = (as_columns(counts) > 0)[:, 0]
+        key = b"" if active.all() else active.tobytes()
         for level in self.levels:
-            if active not in level.counted:
-                level.counted[active] = self._build(level, active)
-        return tuple(level.counted[active] for level in self.levels)
+            if key not in level.counted:
+                level.counted[key] = self._build(level, active)
+        return tuple(level.counted[key] for level in self.levels)
 
-    def _build(self, level: LevelCovers, active: tuple[bool, ...]) -> _Level:
+    def _build(self, level: LevelCovers, active: Flags) -> _Level:
         covers = level.covers
-        if not all(active):
-            covers = covers.take(np.array(active)[self.touched.group[covers.run]])
+        if not active.all():
+            covers = covers.take(active[self.touched.group[covers.run]])
+        layout = np.zeros(len(level.family), np.int64)
+        if self.layouts > 1:
+            layout[covers.scope] = self.touched.group[covers.run] // (self.groups // self.layouts)
         exact, rest = certain_union(covers, len(level.family))
         if level.fixed is not None:
             exact[: len(level.fixed)] += level.fixed
         if len(rest.scope) == 0:
             nothing = Uncertain.empty(level.span)
-            return self._level(exact, [0.0] * self.groups, nothing, nothing)
+            return self._level(exact, layout, np.zeros(self.groups), nothing, nothing)
         # What certainly covers a table leaves nothing for strides and draws to add to it; processes of one kind
         # are all there or not at all, so that certainty does not depend on the counts.
         found = atoms(rest, level.span)
@@ -176,15 +217,12 @@ class Footprint:
         still = uncertain.only(~moves)
         expected = np.zeros(self.groups)
         if len(still.count):
-            np.add.at(expected, still.scope, still.expected(self.touched, np.ones(self.groups)))
-        return self._level(exact, expected.tolist(), uncertain, uncertain.only(moves))
+            np.add.at(expected, still.scope, still.expected(self.touched, np.ones((self.groups, 1)))[:, 0])
+        return self._level(exact, layout, expected, uncertain, uncertain.only(moves))
 
-    def _level(self, exact: Ints, expected: list[float], uncertain: Uncertain, moving: Uncertain) -> _Level:
-        return _Level(
-            scopes=exact,
-            private_exact=tuple(exact[: self.groups].tolist()),
-            private_expected=tuple(expected),
-            shared_exact=sum(exact[self.groups :].tolist()),
-            uncertain=uncertain,
-            moving=moving,
-        )
+    def _level(
+        self, exact: Ints, layout: Ints, expected: Floats, uncertain: Uncertain, moving: Uncertain
+    ) -> _Level:
+        shared = np.zeros(self.layouts, np.int64)
+        np.add.at(shared, layout[self.groups :], exact[self.groups :])
+        return _Level(exact, layout, expected, shared, uncertain, moving)

@@ -7,6 +7,7 @@ one of them branches, the scenarios must agree (`agreed`), and are evaluated apa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,11 +63,19 @@ def flat(value: Number, layouts: int) -> Ints:
     return np.broadcast_to(np.asarray(value, np.int64).reshape(-1), (layouts,))
 
 
-def product(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
-    """Return left * right of whole numbers, as int objects where int64 might not hold the sums of a few of them."""
+def columns(counts: Sequence[Number], layouts: int) -> Ints:
+    """Return the process counts of G groups in L layouts as a matrix, shape (L * G, C)."""
+    if layouts == 1 and all(isinstance(count, int) for count in counts):
+        return np.array(counts, np.int64)[:, None]
+    shape = np.broadcast_shapes((layouts, 1), *(np.shape(count) for count in counts))
+    return np.stack([np.broadcast_to(count, shape) for count in counts], axis=1).reshape(-1, shape[1])
+
+
+def product(left: NDArray[Any], right: NDArray[Any], terms: int = 1) -> NDArray[Any]:
+    """Return left * right of whole numbers, as int objects where int64 might not hold the sum of so many terms."""
     if left.dtype != object and right.dtype != object and left.size and right.size:
         high = float(np.abs(left).max()) * float(np.abs(right).max())
-        if high * 64 < SAFE:
+        if high * terms * 64 < SAFE:
             return np.asarray(left * right)
     return np.asarray(left.astype(object) * right.astype(object))
 

@@ -102,20 +102,35 @@ class Uncertain:
         return replace(self, weight=np.full(len(self.scope), float(weight)))
 
     def times(self, touched: Touched, counts: Floats) -> Floats:
-        """Return how often each pair's draw is made: by every process that shares the table and draws anew."""
+        """Return how often each pair's draw is made: by every process that shares the table and draws anew.
+
+        ``counts`` has shape (groups,) or (groups, C), the answer (P,) or (P, C).
+        """
         many = self.shared & touched.each[self.pair_run]
-        return np.where(many, counts[touched.group[self.pair_run]], 1.0)
+        found = counts[touched.group[self.pair_run]]
+        return np.where(many.reshape(-1, *[1] * (found.ndim - 1)), found, 1.0)
 
     def log(self, touched: Touched, counts: Floats, *roles: int) -> Floats:
-        """Return the log of the probability that no process touches the table in one of the roles, shape (A,)."""
-        chosen = np.isin(self.role, roles)
-        value = (self.log_empty * self.times(touched, counts))[chosen]
-        return np.bincount(self.pair_atom[chosen], value, len(self.scope)).astype(np.float64)
+        """Return the log of the probability that no process touches the table in one of the roles, (A,) or (A, C)."""
+        chosen = np.flatnonzero(np.isin(self.role, roles))
+        times = self.times(touched, counts)
+        value = (self.log_empty.reshape(-1, *[1] * (times.ndim - 1)) * times)[chosen]
+        atom, atoms, columns = self.pair_atom[chosen], len(self.scope), times.shape[1:]
+        if len(atom) == atoms and bool((atom == np.arange(atoms)).all()):
+            return value
+        if not columns:
+            return np.bincount(atom, value, atoms).astype(np.float64)
+        cell = atom[:, None] * columns[0] + np.arange(columns[0])
+        return np.bincount(cell.ravel(), value.ravel(), atoms * columns[0]).astype(np.float64).reshape(atoms, -1)
 
     def expected(self, touched: Touched, counts: Floats) -> Floats:
-        """Return the expected number of tables in each row, shape (A,)."""
-        soft, kept, firm = (self.log(touched, counts, role) for role in (TOUCHES, BLOCKS, FIRM))
-        return np.asarray(self.count * (-np.expm1(firm) + np.exp(firm + kept) * -np.expm1(soft)))
+        """Return the expected number of tables in each row, shape (A, C); counts: (groups, C)."""
+        soft = self.log(touched, counts, TOUCHES)
+        count = self.count[:, None]
+        if not self.role.any():
+            return np.asarray(count * -np.expm1(soft))
+        kept, firm = (self.log(touched, counts, role) for role in (BLOCKS, FIRM))
+        return np.asarray(count * (-np.expm1(firm) + np.exp(firm + kept) * -np.expm1(soft)))
 
 
 def variance(parts: Sequence[Uncertain], touched: Touched, counts: Floats) -> float:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ptcalc.arch import Level
 from ptcalc.arch.kernels import TableCost
-from ptcalc.engine.footprint import Footprint, Tally
+from ptcalc.engine.footprint import Footprint, Tally, as_columns
+from ptcalc.engine.numbers import product, rounded
 from ptcalc.result import LevelTables, PageTables
+
+Ints = NDArray[np.int64]
 
 # Beyond so many standard deviations a normal distribution has nothing that counts.
 _TAIL = 9
@@ -18,12 +25,13 @@ def page_tables(
     footprint: Footprint, levels: Sequence[Level], costs: Sequence[TableCost], counts: Sequence[int]
 ) -> PageTables:
     """Return all tables of all processes, the memory they take, and what the counters of the machine show."""
+    many = as_columns(counts)
     found, used, shown, charged, weights = [], 0, 0, 0, []
-    for level, cost, tally, allocations in zip(
-        levels, costs, footprint.tally(counts), _allocations(footprint, costs, counts), strict=False
+    for level, cost, tally, allocated in zip(
+        levels, costs, footprint.tally(many), _allocations(footprint, costs, many), strict=False
     ):
-        exact, expected = tally.total(counts)
-        tables = exact + round(expected)
+        exact, expected = tally.total(many)
+        tables, allocations = int(exact[0, 0]) + round(float(expected[0, 0])), int(allocated[0, 0])
         used += allocations * cost.allocation
         shown += allocations * cost.page_tables
         charged += allocations * (cost.memcg or 0)
@@ -36,58 +44,75 @@ def page_tables(
     return PageTables(shown, used, is_exact, sd, tuple(found), memcg)
 
 
-def used_bytes(
-    footprint: Footprint, costs: Sequence[TableCost], counts: Sequence[int], *, charged: bool | None = None
-) -> int:
-    """Return the memory that the tables take (bytes); ``charged``: only of those levels that are, or are not."""
-    return sum(
-        allocations * cost.allocation
-        for cost, allocations in zip(costs, _allocations(footprint, costs, counts), strict=False)
-        if charged is None or cost.charged == charged
-    )
+def table_bytes(
+    footprint: Footprint, costs: Sequence[TableCost], counts: Ints, each: Callable[[TableCost], int]
+) -> NDArray[Any]:
+    """Return what the tables of all processes come to (bytes), shape (L, C).
+
+    ``each`` says what one allocation counts for; ``counts`` are those of `Footprint.tally`, in whose columns different
+    groups may have processes.
+    """
+    active = counts > 0
+    if active.shape[1] > 1 and not active.all():
+        kinds, kind = np.unique(active, axis=1, return_inverse=True)
+        if kinds.shape[1] > 1:
+            out = np.zeros((footprint.layouts, counts.shape[1]), object)
+            for number in range(kinds.shape[1]):
+                chosen = kind.reshape(-1) == number
+                out[:, chosen] = table_bytes(footprint, costs, counts[:, chosen], each)
+            return out
+    out = np.zeros((footprint.layouts, counts.shape[1]), np.int64)
+    for cost, allocations in zip(costs, _allocations(footprint, costs, counts), strict=False):
+        weight = each(cost)
+        if weight:
+            out = out + product(allocations, np.asarray(weight))
+    return out
 
 
 def marginal_bytes(footprint: Footprint, costs: Sequence[TableCost], counts: Sequence[int]) -> list[int]:
     """Return the memory that the unshared tables of one process of each group take (bytes)."""
     total = [0] * len(counts)
-    for place, (cost, tally) in enumerate(zip(costs, footprint.tally(counts), strict=False)):
+    many = as_columns(counts)
+    for place, (cost, tally) in enumerate(zip(costs, footprint.tally(many), strict=False)):
         for group in range(len(counts)):
-            total[group] += round(_of_one_process(footprint, place, cost, tally, counts, group)) * cost.allocation
+            total[group] += round(_of_one_process(footprint, place, cost, tally, many, group, 0)) * cost.allocation
     return total
 
 
-def _allocations(footprint: Footprint, costs: Sequence[TableCost], counts: Sequence[int]) -> list[int]:
-    """Return how many allocations the tables of each level need, all processes together."""
+def _allocations(footprint: Footprint, costs: Sequence[TableCost], counts: Ints) -> list[NDArray[Any]]:
+    """Return how many allocations the tables of each level need, all processes together, shape (L, C) each."""
     out = []
     for place, (cost, tally) in enumerate(zip(costs, footprint.tally(counts), strict=False)):
         if cost.per_allocation == 1:
             exact, expected = tally.total(counts)
-            out.append(exact + round(expected))
+            out.append(exact + rounded(expected))
             continue
         # A page is cut up for one mm alone, so that each process rounds up to pages of its own; the first tables
         # find room in the page that the program, its libraries and its stack have begun.
-        private = sum(
-            count * _of_one_process(footprint, place, cost, tally, counts, group)
-            for group, count in enumerate(counts)
-            if count
-        )
-        shared = math.ceil((tally.shared_exact + tally.shared_expected) / cost.per_allocation)
-        out.append(round(private) + shared)
+        private = np.zeros(tally.shared_expected.shape, object)
+        per_layout = len(counts) // footprint.layouts
+        for group, column in zip(*np.nonzero(counts), strict=True):
+            one = _of_one_process(footprint, place, cost, tally, counts, int(group), int(column))
+            private[group // per_layout, column] += int(counts[group, column]) * one
+        shared = np.ceil((tally.shared_exact[:, None] + tally.shared_expected) / cost.per_allocation)
+        whole = np.array([round(each) for each in private.ravel()], object).reshape(private.shape)
+        out.append(whole + rounded(shared))
     return out
 
 
 def _of_one_process(
-    footprint: Footprint, place: int, cost: TableCost, tally: Tally, counts: Sequence[int], group: int
+    footprint: Footprint, place: int, cost: TableCost, tally: Tally, counts: Ints, group: int, column: int
 ) -> int | float:
     """Return the expected allocations of a level for the unshared tables of one process."""
-    exact, expected, per = tally.private_exact[group], tally.private_expected[group], cost.per_allocation
+    exact, expected = int(tally.private_exact[group]), float(tally.private_expected[group, column])
+    per = cost.per_allocation
     if per == 1:
         return exact + expected if expected else exact
     begun = int(cost.in_use > 0)
     if not expected:
         return -(-(exact + cost.in_use) // per) - begun
     only_here = [int(at == place) for at in range(len(footprint.levels))]
-    sd = footprint.variance_private(counts, group, only_here) ** 0.5
+    sd = footprint.variance_private(counts[:, column].tolist(), group, only_here) ** 0.5
     return _expected_ceiling(exact + cost.in_use + expected, sd, per) - begun
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -10,11 +10,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ptcalc.arch.kernels import TableCost
 from ptcalc.engine.footprint import Footprint, Tally
+from ptcalc.engine.numbers import Number, columns
 from ptcalc.layout.plan import ShortPool
 from ptcalc.layout.rows import Layout
 from ptcalc.policies.base import Context, Policy
-from ptcalc.policies.counting import marginal_bytes, page_tables, used_bytes
+from ptcalc.policies.counting import marginal_bytes, page_tables, table_bytes
 from ptcalc.policies.residency import SegmentMemory, segments
 from ptcalc.policies.view import SharingRule, View
 from ptcalc.result import (
@@ -29,6 +31,7 @@ from ptcalc.result import (
 from ptcalc.workload.model import Workload
 
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass
@@ -80,9 +83,25 @@ class Outcome:
         """Return all tables of all processes, and what PageTables in /proc/meminfo shows of them."""
         return page_tables(self.footprint, self.context.geometry.levels, self.context.costs, counts)
 
-    def page_tables_used(self, counts: Sequence[int], *, charged: bool | None = None) -> int:
-        """Return `used_bytes` of `page_tables` alone; ``charged``: what a memory cgroup is charged, or is not."""
-        return used_bytes(self.footprint, self.context.costs, counts, charged=charged)
+    def page_tables_used(self, counts: Sequence[Number], *, charged: bool | None = None) -> Number:
+        """Return `used_bytes` of `page_tables` alone; ``charged``: what a memory cgroup is charged, or is not.
+
+        Counts may be numbers of many scenarios (`ptcalc.engine.numbers`), and so is the answer then.
+        """
+        return self._bytes(counts, lambda cost: cost.allocation if charged in (None, cost.charged) else 0)
+
+    def page_tables_shown(self, counts: Sequence[Number]) -> Number:
+        """Return `bytes` of `page_tables` alone, as `page_tables_used` does."""
+        return self._bytes(counts, lambda cost: cost.page_tables)
+
+    def is_exact(self, counts: Sequence[Number]) -> Flags:
+        """Tell in which scenarios no draw makes the tables uncertain, shape (L, 1)."""
+        return self.footprint.exact_layouts(columns(counts, self.layout.layouts))[:, None]
+
+    def _bytes(self, counts: Sequence[Number], each: Callable[[TableCost], int]) -> Number:
+        many = columns(counts, self.layout.layouts)
+        found = table_bytes(self.footprint, self.context.costs, many, each)
+        return int(found[0, 0]) if all(isinstance(count, int) for count in counts) else found
 
     def processes(self) -> tuple[ProcessTables, ...]:
         """Return VmPTE of one process of each group."""
@@ -100,7 +119,7 @@ class Outcome:
         for number, (name, group) in enumerate(self.workload.processes.items()):
             levels, vmpte = [], int(grown[number])
             for level, tally, weight in zip(geometry.levels, private, weights, strict=False):
-                tables = tally.private_exact[number] + round(tally.private_expected[number])
+                tables = int(tally.private_exact[number]) + round(float(tally.private_expected[number, 0]))
                 vmpte += tables * weight
                 if tables:
                     levels.append(LevelTables(level.name, tables, tables * level.table_bytes))
@@ -193,8 +212,8 @@ class Outcome:
 
 
 def _number(tally: Tally, scope: int) -> int | float:
-    expected = tally.private_expected[scope]
-    return tally.private_exact[scope] + expected if expected else tally.private_exact[scope]
+    exact, expected = int(tally.private_exact[scope]), float(tally.private_expected[scope, 0])
+    return exact + expected if expected else exact
 
 
 def _method(tables: int | float, spanned: int) -> str:

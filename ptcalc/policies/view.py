@@ -46,7 +46,7 @@ class View:
     """
 
     geometry: Geometry
-    groups: int
+    groups: int  # of all layouts together
     rows: Rows
     vmas: Vmas
     touched: Touched
@@ -54,6 +54,7 @@ class View:
     home: Ints
     homes: int
     file_size: Ints
+    layouts: int = 1
     # Levels at which nothing is shared, by their place: policies with the same view count them once.
     _unshared: dict[int, LevelCovers] = field(init=False, default_factory=dict, compare=False, repr=False)
     _found: dict[int, Covers] = field(init=False, default_factory=dict, compare=False, repr=False)
@@ -92,6 +93,7 @@ class View:
             home=layout.rows.group,
             homes=groups,
             file_size=layout.file_size,
+            layouts=layout.layouts,
         )
 
     def attribute(self, name: str) -> Ints:
@@ -124,7 +126,7 @@ class View:
             if place not in self._unshared:
                 self._unshared[place] = self._level(place, level, None)
             levels.append(self._unshared[place])
-        return Footprint(levels, self.touched, self.groups)
+        return Footprint(levels, self.touched, self.groups, self.layouts)
 
     def grown_vmpte(self) -> Ints:
         """Return what VmPTE counts more in each home whose root has grown, shape (homes,): old roots."""
