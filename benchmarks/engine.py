@@ -99,15 +99,15 @@ class Laid(Context):
     """A context whose layouts are there already: what is measured starts where the columns are made."""
 
     rows: MillionRows = field(kw_only=True)
-    layouts: dict[tuple[str, int, str], Layout] = field(kw_only=True)
+    made: dict[tuple[str, int, str], Layout] = field(kw_only=True)
 
     def lay_out(self, plan: Plan) -> Layout:
         """Return the million rows under a plan."""
         segment = next(iter(plan.segments.values()))
         key = (segment.backing, segment.page, segment.thp)
-        if key not in self.layouts:
-            self.layouts[key] = self.rows.layout(self.workload, plan)
-        return self.layouts[key]
+        if key not in self.made:
+            self.made[key] = self.rows.layout(self.workload, plan)
+        return self.made[key]
 
     def __post_init__(self) -> None:
         """Make the layout as written."""
@@ -118,10 +118,10 @@ def million_rows() -> Ratio:
     """All policies on a million rows against one sort of them by process and address."""
     workload, rows = _workload(), MillionRows.draw()
     geometry = arch.get("x86_64")
-    layouts: dict[tuple[str, int, str], Layout] = {}
+    made: dict[tuple[str, int, str], Layout] = {}
 
     def evaluate() -> list[int]:
-        context = Laid(workload, geometry, rows=rows, layouts=layouts)
+        context = Laid(workload, geometry, rows=rows, made=made)
         outcomes = (evaluate_policy(policy, context) for policy in policies_of(geometry))
         return [outcome.page_tables(outcome.counts).bytes for outcome in outcomes]
 

@@ -87,6 +87,15 @@ def as_columns(counts: Sequence[int] | Ints) -> Ints:
     return matrix if matrix.ndim == 2 else matrix[:, None]
 
 
+def alike(counts: Ints) -> list[Ints]:
+    """Return the columns of a matrix of counts, those together in which the same groups have processes."""
+    active = counts > 0
+    if active.shape[1] == 1 or active.all():
+        return [np.arange(counts.shape[1])]
+    kinds, kind = np.unique(active, axis=1, return_inverse=True)
+    return [np.flatnonzero(kind.reshape(-1) == number) for number in range(kinds.shape[1])]
+
+
 class Footprint:
     """The tables that `touched` needs, level by level, for any number of processes per group."""
 
@@ -125,6 +134,11 @@ class Footprint:
         The shape is (scopes,), or (scopes, C) for a matrix of counts as in `tally`.
         """
         many = as_columns(counts)
+        parts = alike(many)
+        if len(parts) > 1:
+            found = [self.by_scope(place, many[:, part]) for part in parts]
+            order = np.argsort(np.concatenate(parts), kind="stable")
+            return np.concatenate(found, axis=1)[:, order]
         level = self._levels(many)[place]
         out = np.repeat(level.scopes.astype(np.float64)[:, None], many.shape[1], axis=1)
         if len(level.uncertain.count):
@@ -220,9 +234,7 @@ class Footprint:
             np.add.at(expected, still.scope, still.expected(self.touched, np.ones((self.groups, 1)))[:, 0])
         return self._level(exact, layout, expected, uncertain, uncertain.only(moves))
 
-    def _level(
-        self, exact: Ints, layout: Ints, expected: Floats, uncertain: Uncertain, moving: Uncertain
-    ) -> _Level:
+    def _level(self, exact: Ints, layout: Ints, expected: Floats, uncertain: Uncertain, moving: Uncertain) -> _Level:
         shared = np.zeros(self.layouts, np.int64)
         np.add.at(shared, layout[self.groups :], exact[self.groups :])
         return _Level(exact, layout, expected, shared, uncertain, moving)

@@ -80,6 +80,13 @@ def product(left: NDArray[Any], right: NDArray[Any], terms: int = 1) -> NDArray[
     return np.asarray(left.astype(object) * right.astype(object))
 
 
+def times(left: Number, right: Number) -> Number:
+    """Return left * right, scenario by scenario."""
+    if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
+        return product(np.asarray(left), np.asarray(right))
+    return left * right
+
+
 def rounded(value: NDArray[np.float64]) -> NDArray[Any]:
     """Return expectations as whole numbers (to the even one half way), as `product` does where they are large."""
     if not value.size or float(np.abs(value).max()) * 64 < SAFE:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ptcalc.engine.numbers import Number, agreed, larger, smaller
@@ -54,7 +55,7 @@ class SegmentPlan:
             first = part.lo // self.piece
             many = agreed(-(-part.hi // self.piece) - first)
             edges = [part.lo, *((first + number) * self.piece for number in range(1, many)), part.hi]
-            cuts += [(lo, hi, part) for lo, hi in zip(edges, edges[1:], strict=False)]
+            cuts += [(lo, hi, part) for lo, hi in pairwise(edges)]
         return tuple(cuts)
 
     def huge_bytes(self) -> dict[int, Number]:
@@ -124,10 +125,10 @@ def moved_to_hugetlb(plan: Plan, workload: Workload, page: int) -> tuple[Plan, t
     for name, segment in workload.segments.items():
         old = plan.segments[name]
         if segment.backing == "hugetlb" or (segment.backing == "shmem" and name in shared):
-            new = replace(old, parts=(Part(0, segment.size, "hugetlb", page),), thp="never")
-            if new != old:
+            if [(part.backing, part.page) for part in old.parts] != [("hugetlb", page)]:
+                old = replace(old, parts=(Part(0, segment.size, "hugetlb", page),), thp="never")
                 moved.append(name)
-            plans[name] = new
+            plans[name] = old
         else:
             plans[name] = old
     return Plan(plans), tuple(moved)
@@ -148,11 +149,11 @@ def with_thp(plan: Plan, workload: Workload, geometry: Geometry) -> tuple[Plan, 
     shared = mapped_shared(workload) if geometry.has_file_thp else set()
     plans = {
         name: replace(old, thp="always")
-        if name in shared and any(part.backing in ("shmem", "file") for part in old.parts)
+        if name in shared and old.thp != "always" and any(part.backing in ("shmem", "file") for part in old.parts)
         else old
         for name, old in plan.segments.items()
     }
-    changed = tuple(name for name, new in plans.items() if new != plan.segments[name])
+    changed = tuple(name for name, new in plans.items() if new is not plan.segments[name])
     return Plan(plans, plan.short_pools), changed
 
 

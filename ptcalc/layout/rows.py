@@ -319,9 +319,7 @@ def _wish(
     if mapping.address is None:
         same = (group, mapping.segment, _key(mapping.offset), _key(alignment))
         twin = seen[same] = seen.get(same, -1) + 1
-    wish = Wish(
-        number, group, mapping.segment, mapping.offset, twin, end - start, mapping.address, alignment, residue
-    )
+    wish = Wish(number, group, mapping.segment, mapping.offset, twin, end - start, mapping.address, alignment, residue)
     return wish, (start, end, length)
 
 

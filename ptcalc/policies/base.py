@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from ptcalc.arch import Geometry
 from ptcalc.arch.kernels import TableCost, costs
+from ptcalc.engine.numbers import Ints, Number, columns
 from ptcalc.layout.plan import Plan, as_written
 from ptcalc.layout.rows import Layout, Place, lay_out
 from ptcalc.layout.vmas import merge
@@ -35,11 +36,19 @@ class Context:
     workload: Workload
     geometry: Geometry
     parameters: MappingOf[str, str] = field(default_factory=dict)
+    # Numbers of the workload may stand for many scenarios (`ptcalc.engine.numbers`): so many layouts of its mappings.
+    layouts: int = 1
+    _laid_out: list[tuple[Plan, Layout]] = field(default_factory=list, repr=False)
 
     @property
-    def counts(self) -> tuple[int, ...]:
+    def counts(self) -> tuple[Number, ...]:
         """Processes of each group, as written."""
         return tuple(group.count for group in self.workload.processes.values())
+
+    @cached_property
+    def matrix(self) -> Ints:
+        """The same as a matrix, shape (L * G, C)."""
+        return columns(self.counts, self.layouts)
 
     @cached_property
     def costs(self) -> tuple[TableCost, ...]:
@@ -54,7 +63,7 @@ class Context:
     @cached_property
     def layout(self) -> Layout:
         """The mappings as written."""
-        return lay_out(self.workload, self.geometry, self.plan)
+        return lay_out(self.workload, self.geometry, self.plan, self.layouts)
 
     @cached_property
     def _view_as_written(self) -> View:
@@ -62,13 +71,15 @@ class Context:
 
     def choosing(self, name: str, value: str) -> Context:
         """Return the same workload with another answer to an open choice."""
-        return Context(self.workload, self.geometry, {**self.parameters, name: value})
+        return replace(self, parameters={**self.parameters, name: value})
 
     def lay_out(self, plan: Plan) -> Layout:
-        """Return the layout under a plan; the one as written is computed once."""
-        if plan.segments == self.plan.segments:
-            return self.layout
-        return lay_out(self.workload, self.geometry, plan)
+        """Return the layout under a plan; that of equal segments is computed once."""
+        for known, layout in ((self.plan, None), *self._laid_out):
+            if all(new is known.segments[name] for name, new in plan.segments.items()):
+                return layout or self.layout
+        self._laid_out.append((plan, lay_out(self.workload, self.geometry, plan, self.layouts)))
+        return self._laid_out[-1][1]
 
     def view(self, layout: Layout, *, switched: bool = False) -> View:
         """Return the view of a layout in which every process has its own tables; that as written is made once.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ptcalc.arch import Level
 from ptcalc.arch.kernels import TableCost
-from ptcalc.engine.footprint import Footprint, Tally, as_columns
+from ptcalc.engine.footprint import Footprint, Tally, alike, as_columns
 from ptcalc.engine.numbers import product, rounded
 from ptcalc.result import LevelTables, PageTables
 
@@ -52,15 +52,11 @@ def table_bytes(
     ``each`` says what one allocation counts for; ``counts`` are those of `Footprint.tally`, in whose columns different
     groups may have processes.
     """
-    active = counts > 0
-    if active.shape[1] > 1 and not active.all():
-        kinds, kind = np.unique(active, axis=1, return_inverse=True)
-        if kinds.shape[1] > 1:
-            out = np.zeros((footprint.layouts, counts.shape[1]), object)
-            for number in range(kinds.shape[1]):
-                chosen = kind.reshape(-1) == number
-                out[:, chosen] = table_bytes(footprint, costs, counts[:, chosen], each)
-            return out
+    parts = alike(counts)
+    if len(parts) > 1:
+        found = [table_bytes(footprint, costs, counts[:, part], each) for part in parts]
+        order = np.argsort(np.concatenate(parts), kind="stable")
+        return np.concatenate(found, axis=1)[:, order]
     out = np.zeros((footprint.layouts, counts.shape[1]), np.int64)
     for cost, allocations in zip(costs, _allocations(footprint, costs, counts), strict=False):
         weight = each(cost)

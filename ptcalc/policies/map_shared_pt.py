@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ptcalc.engine.numbers import Disagreement
 from ptcalc.layout.rows import PROTECTIONS, Place
 from ptcalc.policies.base import AS_OF, Choice, Context, Policy
 from ptcalc.policies.hugetlb_sharing import hugetlb_pmd_sharing, hugetlb_reasons
@@ -36,12 +37,12 @@ class MapSharedPt(Policy):
     def changes(self, view: View, context: Context) -> tuple[str, ...]:
         """Programs must ask for it with a flag of mmap."""
         names = list(context.workload.segments)
-        chosen = np.unique(view.rows.segment[_chosen(view, context.counts)])
+        chosen = np.unique(view.rows.segment[_chosen(view, context.matrix)])
         return tuple(f"map {names[number]} with MAP_SHARED_PT" for number in chosen)
 
     def sharing(self, view: View, context: Context) -> SharingRule:
         """Share the PTE tables of one class (address, protection) of each file: the one that saves most."""
-        chosen = _chosen(view, context.counts)[view.vmas.row]
+        chosen = _chosen(view, context.matrix)[view.vmas.row]
 
         def rule(view: View, level: str) -> Sharing | None:
             if level != "pte":
@@ -71,7 +72,7 @@ class MapSharedPt(Policy):
         if mapping.softdirty or mapping.userfaultfd != "none":
             kept = "soft-dirty tracking" if mapping.softdirty else "userfaultfd"
             return (Reason("per-process-state", f"{kept} keeps state of its own in the tables"),)
-        if not _chosen(view, context.counts)[row]:
+        if not _chosen(view, context.matrix)[row]:
             return (
                 Reason("other-class", "another address or protection of this file saves more, and only one is shared"),
             )
@@ -95,8 +96,11 @@ def _eligible(view: View) -> Flags:
     )
 
 
-def _chosen(view: View, counts: tuple[int, ...]) -> Flags:
-    """Return the rows of the class that saves most for each file, shape (R,)."""
+def _chosen(view: View, counts: Ints) -> Flags:
+    """Return the rows of the class that saves most for each file, shape (R,); counts: (L * G, C).
+
+    Raises Disagreement where that is not the same for all columns.
+    """
     rows = view.rows
     eligible = _eligible(view)
     picked = np.flatnonzero(eligible)
@@ -114,23 +118,29 @@ def _chosen(view: View, counts: tuple[int, ...]) -> Flags:
     pairs, owner[picked] = np.unique(number * many + rows.group[picked], return_inverse=True)
     owners = pairs // many
     per_process = _tables(view, owner, len(pairs), counts, shared=False)
-    total = np.zeros(len(classes))
-    np.add.at(total, owners, per_process * np.array([counts[int(pair % many)] for pair in pairs], float))
+    total = np.zeros((len(classes), counts.shape[1]))
+    np.add.at(total, owners, per_process * counts[pairs % many])
     union = np.full(len(eligible), -1, np.int64)
     union[picked] = number
     saving = total - _tables(view, union, len(classes), counts, shared=True)
-    best = np.zeros(len(classes), bool)
-    order = np.lexsort((np.arange(len(classes)), -saving, classes[:, 0]))
-    first = np.ones(len(order), bool)
-    first[1:] = classes[order[1:], 0] != classes[order[:-1], 0]
-    best[order[first]] = True
+    best = np.zeros(saving.shape, bool)
+    for column in range(saving.shape[1]):
+        order = np.lexsort((np.arange(len(classes)), -saving[:, column], classes[:, 0]))
+        first = np.ones(len(order), bool)
+        first[1:] = classes[order[1:], 0] != classes[order[:-1], 0]
+        best[order[first], column] = True
+    if (best != best[:, :1]).any():
+        raise Disagreement(np.unique(best, axis=1, return_inverse=True)[1].reshape(1, -1))
     out = eligible.copy()
-    out[picked] = best[number]
+    out[picked] = best[number, 0]
     return out
 
 
-def _tables(view: View, owner: Ints, owners: int, counts: tuple[int, ...], *, shared: bool) -> NDArray[np.float64]:
-    """Return the PTE tables of each owner (rows with owner -1 left out): of one process, or of all that share them."""
+def _tables(view: View, owner: Ints, owners: int, counts: Ints, *, shared: bool) -> NDArray[np.float64]:
+    """Return the PTE tables of each owner, (owners, C): of one process, or of all that share them.
+
+    Rows with owner -1 are left out.
+    """
     kept = owner[view.run_row] >= 0
     base = view.groups if shared else 0
     run_owner = owner[view.run_row[kept]]
@@ -145,8 +155,9 @@ def _tables(view: View, owner: Ints, owners: int, counts: tuple[int, ...], *, sh
         run_row=view.run_row[kept],
         home=np.where(owner >= 0, owner + base, 0),
         homes=owners + base,
+        layouts=1,
     )
-    weights = counts if shared else (1,) * owners
+    weights = counts if shared else np.ones((owners, 1), np.int64)
     return part.footprint().by_scope(0, weights)[base:]
 
 

@@ -75,7 +75,7 @@ class Outcome:
         return self.context.workload
 
     @property
-    def counts(self) -> tuple[int, ...]:
+    def counts(self) -> tuple[Number, ...]:
         """Processes of each group, as written."""
         return self.context.counts
 
@@ -129,18 +129,18 @@ class Outcome:
             out.append(ProcessTables(name, group.count, vmpte, exact, sd, tuple(levels), marginal[number], defined))
         return tuple(out)
 
-    def segments(self, counts: Sequence[int]) -> tuple[SegmentMemory, ...]:
+    def segments(self, counts: Sequence[Number]) -> tuple[SegmentMemory, ...]:
         """Return what each segment keeps in memory."""
         return segments(self.layout, self.context, counts)
 
-    def pool_need(self, counts: Sequence[int]) -> dict[int, int]:
+    def pool_need(self, counts: Sequence[Number]) -> dict[int, Number]:
         """Return the bytes of hugetlb pages needed, by page size."""
-        need: dict[int, int] = {}
+        need: dict[int, Number] = {}
         for segment in self.layout.plan.segments.values():
             for page, size in segment.huge_bytes().items():
                 need[page] = need.get(page, 0) + size
         for memory in self.segments(counts):
-            if memory.huge_copies and memory.copies_bytes:
+            if memory.huge_copies and np.any(memory.copies_bytes):
                 page = self.layout.plan.segments[memory.name].page
                 need[page] = need.get(page, 0) + memory.copies_bytes
         return need
@@ -148,7 +148,7 @@ class Outcome:
     @property
     def host_mm_bytes(self) -> int:
         """Root tables of the host mms of mshare regions."""
-        regions = len(np.unique(self.view.home[self.view.home >= self.view.groups]))
+        regions = len(np.unique(self.view.home[self.view.home >= self.view.groups])) // self.layout.layouts
         return regions * self.context.geometry.root_bytes
 
     @property
@@ -232,10 +232,11 @@ def evaluate_policy(policy: Policy, context: Context) -> Outcome:
     rule = policy.sharing(view, context)
     private = view.footprint()
     footprint = private if rule is None else view.footprint(rule)
-    return Outcome(
-        policy, context, layout, view, rule, footprint, private, changes + policy.changes(view, context),
-        plan.short_pools, _bounds(policy, view, footprint, context),
-    )  # fmt: skip
+    bounds: tuple[Bound, ...] = ()
+    if context.layouts == 1 and context.matrix.shape[1] == 1:  # told of a single scenario
+        changes += policy.changes(view, context)
+        bounds = _bounds(policy, view, footprint, context)
+    return Outcome(policy, context, layout, view, rule, footprint, private, changes, plan.short_pools, bounds)
 
 
 def _bounds(policy: Policy, view: View, footprint: Footprint, context: Context) -> tuple[Bound, ...]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ptcalc.engine.covers import Covers, Touched, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
+from ptcalc.engine.numbers import Number, columns, rounded, smaller, times
 from ptcalc.layout.plan import SegmentPlan, round_up
 from ptcalc.layout.rows import MADVISE, THP, Layout
 from ptcalc.policies.view import PRIVATE, View
@@ -31,15 +32,15 @@ class SegmentMemory:
 
     name: str
     backing: str
-    resident_bytes: int
-    copies_bytes: int
+    resident_bytes: Number
+    copies_bytes: Number
     huge_copies: bool
-    index_small_pages: int
-    index_huge_pages: int
+    index_small_pages: Number
+    index_huge_pages: Number
     locked: bool
 
 
-def segments(layout: Layout, context: Context, counts: Sequence[int]) -> tuple[SegmentMemory, ...]:
+def segments(layout: Layout, context: Context, counts: Sequence[Number]) -> tuple[SegmentMemory, ...]:
     """Return the memory of each segment where group g has counts[g] processes."""
     workload, geometry = context.workload, context.geometry
     copies = _copies(layout, counts)
@@ -51,20 +52,22 @@ def segments(layout: Layout, context: Context, counts: Sequence[int]) -> tuple[S
             resident = "touched" if plan.backing in ("file", "private") else "all"
         huge_leaf = plan.thp in ("always", "within_size") and plan.backing != "hugetlb"
         leaf = geometry.thp_size if huge_leaf else plan.page
-        shared = 0
-        private = copies[number] if plan.backing != "private" or resident == "touched" else 0
+        shared: Number = 0
+        word = resident if isinstance(resident, str) else ""
+        private = copies[number] if plan.backing != "private" or word == "touched" else 0
         if plan.backing == "private":
-            if resident != "touched":
-                each = plan.size if resident == "all" else int(resident)
-                private = round_up(each, leaf) * _mappers(layout, counts, number)
-        elif resident == "all":
+            if word != "touched":
+                each = plan.size if word == "all" else resident
+                private = times(round_up(each, leaf), _mappers(layout, counts, number))
+        elif word == "all":
             shared = _whole(plan, geometry.thp_size if plan.thp == "always" else 0)
-        elif resident == "touched":
+        elif word == "touched":
             shared = _touched(layout, counts, number, leaf)
         else:
-            shared = min(round_up(int(resident), leaf), _whole(plan, 0))
-        small_bytes = sum(part.hi - part.lo for part in plan.parts if part.backing == "shmem")
-        cached = min(shared, round_up(small_bytes, leaf)) if small_bytes else 0
+            shared = smaller(round_up(resident, leaf), _whole(plan, 0))
+        small_parts = [part for part in plan.parts if part.backing == "shmem"]
+        small_bytes = sum(part.hi - part.lo for part in small_parts)
+        cached = smaller(shared, round_up(small_bytes, leaf)) if small_parts else 0
         out.append(
             SegmentMemory(
                 name=name,
@@ -80,31 +83,39 @@ def segments(layout: Layout, context: Context, counts: Sequence[int]) -> tuple[S
     return tuple(out)
 
 
-def _whole(plan: SegmentPlan, huge: int) -> int:
+def _whole(plan: SegmentPlan, huge: int) -> Number:
     """Bytes of a whole segment, each piece rounded up to its page (`huge`: to a transparent huge page)."""
     return sum(
         round_up(hi - lo, huge if huge and part.backing != "hugetlb" else part.page) for lo, hi, part in plan.pieces()
     )
 
 
-def _mappers(layout: Layout, counts: Sequence[int], segment: int) -> int:
+def _mappers(layout: Layout, counts: Sequence[Number], segment: int) -> Number:
     groups = np.unique(layout.rows.group[layout.rows.segment == segment])
     return sum(counts[int(group)] for group in groups)
 
 
-def _touched(layout: Layout, counts: Sequence[int], segment: int, leaf: int) -> int:
+def _touched(layout: Layout, counts: Sequence[Number], segment: int, leaf: int) -> Number:
     """Bytes of the segment that any process touches, in leaves of that size."""
     view = View.of(layout)
-    chosen = np.flatnonzero(layout.rows.segment[view.run_row] == segment)
+    chosen = np.flatnonzero(layout.rows.segment[view.run_row] % len(layout.plan.segments) == segment)
     rows = view.run_row[chosen]
     to_file = (layout.rows.file_offset - layout.rows.start)[rows] + layout.file_position[layout.rows.file[rows]]
-    pages = _pages(view, chosen, to_file, np.full(len(chosen), view.groups, np.int64), leaf)
-    return round(float(pages.by_scope(0, counts)[view.groups :].sum())) * leaf
+    scope = view.groups + view.touched.group[chosen] // layout.groups
+    pages = _pages(view, chosen, to_file, scope, leaf)
+    found = np.zeros((layout.layouts, 1))
+    if len(chosen):
+        tables = pages.by_scope(0, columns(counts, layout.layouts))[view.groups :]
+        found = np.zeros((layout.layouts, tables.shape[1]))
+        found[: len(tables)] = tables
+    found = rounded(found) * leaf
+    return int(found[0, 0]) if all(isinstance(count, int) for count in counts) else found
 
 
-def _copies(layout: Layout, counts: Sequence[int]) -> list[int]:
+def _copies(layout: Layout, counts: Sequence[Number]) -> list[Number]:
     """Bytes of private copies of each segment: written pages of private mappings, one for each process."""
-    rows, out = layout.rows, [0] * len(layout.plan.segments)
+    rows = layout.rows
+    out: list[Number] = [0] * len(layout.plan.segments)
     view = View.of(layout)
     written = (~rows.shared & rows.write)[view.run_row]
     if not written.any():
@@ -121,7 +132,7 @@ def _copies(layout: Layout, counts: Sequence[int]) -> list[int]:
     )
     for leaf in np.unique(rows.page[view.run_row[written]]):
         chosen = np.flatnonzero(written & (rows.page[view.run_row] == leaf))
-        pair = rows.group[view.run_row[chosen]] * many + rows.segment[view.run_row[chosen]]
+        pair = rows.group[view.run_row[chosen]] * many + rows.segment[view.run_row[chosen]] % many
         pairs, owner = np.unique(pair, return_inverse=True)
         huge = advised[view.run_row[chosen]]
         size = int(leaf)
@@ -129,9 +140,15 @@ def _copies(layout: Layout, counts: Sequence[int]) -> list[int]:
             found = _chunked(view, chosen, owner.reshape(-1), huge, len(pairs))
         else:
             found = _owned(view, chosen, owner.reshape(-1), len(pairs), size)
-        for at, key in enumerate(pairs):
-            group, segment = divmod(int(key), many)
-            out[segment] += counts[group] * found[at]
+        if layout.layouts == 1:
+            for at, key in enumerate(pairs):
+                group, segment = divmod(int(key), many)
+                out[segment] += counts[group] * found[at]
+            continue
+        each = np.zeros((layout.layouts, layout.groups, many), np.int64)
+        each[pairs // many // layout.groups, pairs // many % layout.groups, pairs % many] = found
+        for group, segment in zip(*np.nonzero(each.any(axis=0)), strict=True):
+            out[segment] = out[segment] + times(counts[group], each[:, group, segment, None])
     return out
 
 

@@ -52,8 +52,8 @@ def _largest(ledger: Ledger, accepted: RiskLevel) -> tuple[int, str]:
     """Return the largest total count at the accepted level or a better one, and what binds beyond it."""
 
     def room(counts: limits.Counts) -> tuple[int, str]:
-        left, boundary = ledger.room(ledger.demand(counts), accepted)
-        return left, _BINDS[boundary]
+        left, place = ledger.room(ledger.demand(counts), accepted)
+        return left, _BINDS[tuple(ledger.capacity)[place]]
 
     grows = [group.scale == "proportional" for group in ledger.outcome.workload.processes.values()]
     return limits.largest(ledger.outcome.counts, grows, room, ledger.config.pid_max)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import TYPE_CHECKING
 
+from ptcalc.engine.numbers import Number, smaller
 from ptcalc.result import LedgerItem
 from ptcalc.risk import constants
 from ptcalc.risk.amounts import exact
@@ -101,6 +102,6 @@ def host_capacity(host: Host, geometry: Geometry, config: Config) -> tuple[Ledge
     )  # fmt: skip
 
 
-def used_estimate(memory: int, config: Config) -> int:
+def used_estimate(memory: Number, config: Config) -> Number:
     """Return an estimate of what all that the file does not describe takes (bytes)."""
-    return min(config.used_base, memory // config.used_base_divisor) + memory // config.used_share_divisor
+    return smaller(config.used_base, memory // config.used_base_divisor) + memory // config.used_share_divisor

@@ -7,10 +7,13 @@ for the largest count and the items that a report shows all come from these line
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
+from ptcalc.engine.numbers import Number, chosen, larger, smaller, times
 from ptcalc.result import RISK_ORDER, LedgerItem, Memory, RiskLevel
 from ptcalc.risk import levels
 from ptcalc.risk.amounts import exact
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from ptcalc.risk.config import Config
     from ptcalc.workload.model import Workload
 
-Counts = Sequence[int]
+Counts = Sequence[Number]
 Boundary = Literal["host", "cgroup"]
 
 
@@ -35,7 +38,7 @@ class Line:
     name: str
     kind: str
     source: str
-    amount: Callable[[Counts], tuple[int, int]]
+    amount: Callable[[Counts], tuple[Number, Number]]
     terms: Callable[[Counts], str]
     in_cgroup: bool = True
 
@@ -49,11 +52,11 @@ class Line:
 class Demand:
     """Demand on both boundaries (bytes), and how much of either can go to swap."""
 
-    host: int
-    cgroup: int
-    swappable: int
+    host: Number
+    cgroup: Number
+    swappable: Number
 
-    def on(self, boundary: Boundary) -> int:
+    def on(self, boundary: Boundary) -> Number:
         """Return the demand on a boundary."""
         return self.host if boundary == "host" else self.cgroup
 
@@ -66,44 +69,55 @@ class Ledger:
         self.config = config
         workload = outcome.workload
         self.swap = workload.host.swap
-        self.host_terms = host_capacity(workload.host, workload.geometry, config)
-        self.capacity: dict[Boundary, int] = {"host": sum(term.bytes for term in self.host_terms)}
+        self.host_terms, usable = _host(workload, config)
+        self.capacity: dict[Boundary, Number] = {"host": usable}
         if workload.host.cgroup_limit is not None:
             self.capacity["cgroup"] = workload.host.cgroup_limit
         self.lines = _lines(outcome, config)
 
     def demand(self, counts: Counts) -> Demand:
         """Return the demand of that many processes."""
-        host = cgroup = swappable = 0
+        host: Number = 0
+        cgroup: Number = 0
+        swappable: Number = 0
         for line in self.lines:
             size, swaps = line.amount(counts)
-            host += size
-            cgroup += size if line.in_cgroup else 0
-            swappable += swaps
+            # Not in place: sums may be columns that belong to others, or need a wider type than their terms.
+            host = host + size
+            cgroup = cgroup + (size if line.in_cgroup else 0)
+            swappable = swappable + swaps
         return Demand(host, cgroup, swappable)
 
     def level(self, demand: Demand) -> RiskLevel:
         """Return the worse of the boundaries' levels."""
-        swap = min(self.swap, demand.swappable)
-        found = (
-            levels.level(capacity, demand.on(boundary), swap, self.config)
-            for boundary, capacity in self.capacity.items()
-        )
-        return max(found, key=RISK_ORDER.index)
+        return RISK_ORDER[self.levels(demand)]
 
-    def room(self, demand: Demand, accepted: RiskLevel) -> tuple[int, Boundary]:
-        """Return how far a demand is from the end of a level (see `levels.room`), and on which boundary."""
-        swap = min(self.swap, demand.swappable)
-        found: list[tuple[int, Boundary]] = [
-            (levels.room(capacity, demand.on(boundary), swap, accepted, self.config), boundary)
-            for boundary, capacity in self.capacity.items()
-        ]
-        return min(found, key=lambda pair: pair[0])
+    def levels(self, demand: Demand) -> Number:
+        """Return the same by its place in RISK_ORDER, of every scenario."""
+        swap = smaller(self.swap, demand.swappable)
+        worst: Number = 0
+        for boundary, capacity in self.capacity.items():
+            worst = larger(worst, levels.level(capacity, demand.on(boundary), swap, self.config))
+        return worst
+
+    def room(self, demand: Demand, accepted: RiskLevel) -> tuple[Number, Number]:
+        """Return how far a demand is from the end of a level (see `levels.room`), and the place of the boundary."""
+        swap = smaller(self.swap, demand.swappable)
+        return _tightest(
+            [
+                levels.room(capacity, demand.on(boundary), swap, accepted, self.config)
+                for boundary, capacity in self.capacity.items()
+            ]
+        )
+
+    def tightest(self, demand: Demand) -> tuple[Number, Number]:
+        """Return the least headroom (bytes), and the place of its boundary in `capacity`: the host if both have it."""
+        return _tightest([capacity - demand.on(boundary) for boundary, capacity in self.capacity.items()])
 
     def memory(self, counts: Counts) -> Memory:
         """Return the boundary with less headroom, the host if both have the same."""
         demand = self.demand(counts)
-        boundary = min(self.capacity, key=lambda name: self.capacity[name] - demand.on(name))
+        boundary = tuple(self.capacity)[self.tightest(demand)[1]]
         capacity, need = self.capacity[boundary], demand.on(boundary)
         short = max(0, need - capacity)
         host = boundary == "host"
@@ -118,19 +132,41 @@ class Ledger:
         )
 
 
-def index_nodes(pages: int, order: int = 0) -> int:
+def _tightest(rooms: list[Number]) -> tuple[Number, Number]:
+    least, place = rooms[0], 0
+    for number, room in enumerate(rooms[1:], start=1):
+        place = chosen(room < least, number, place)
+        least = smaller(least, room)
+    return least, place
+
+
+def _host(workload: Workload, config: Config) -> tuple[tuple[LedgerItem, ...], Number]:
+    """Return the terms of what the host can give (of the first scenario), and what they come to (of all)."""
+    host = workload.host
+    stated = [each for each in (host.memory, host.mem_total) if each is not None]
+    if not any(isinstance(each, np.ndarray) for each in stated):
+        terms = host_capacity(host, workload.geometry, config)
+        return terms, sum(term.bytes for term in terms)
+    both = np.broadcast_arrays(*stated)
+    different, which = np.unique(np.stack([each.ravel() for each in both]), axis=1, return_inverse=True)
+    hosts = [replace(host, **dict(zip(("memory", "mem_total"), each, strict=False))) for each in different.T.tolist()]
+    found = [host_capacity(each, workload.geometry, config) for each in hosts]
+    usable = np.array([sum(term.bytes for term in terms) for terms in found])
+    return found[0], usable[which.reshape(-1)].reshape(both[0].shape)
+
+
+def index_nodes(pages: Number, order: int = 0) -> Number:
     """Return the xarray nodes that index `pages` folios of 2**order base pages, from offset 0 of a file.
 
     An entry of order o lies in a node whose slots span 64**(o // 6) base pages; above it every level holds
     one node for each 64 nodes, up to a single one (lib/xarray.c:xas_create).
     """
     slots = -(-(pages << order) >> XARRAY_SHIFT * (order // XARRAY_SHIFT))
-    nodes = 0
-    while slots:
+    nodes: Number = 0
+    while np.any(slots):
         slots = -(-slots >> XARRAY_SHIFT)
-        nodes += slots
-        if slots == 1:
-            break
+        nodes = nodes + slots
+        slots = slots * (slots > 1)
     return nodes
 
 
@@ -155,7 +191,7 @@ def _page_tables(outcome: Outcome, geometry: Geometry) -> Iterator[Line]:
     for charged in (True, False):
         if any(level.charged == charged for level in geometry.added_levels):
 
-            def used(counts: Counts, charged: bool = charged) -> int:
+            def used(counts: Counts, charged: bool = charged) -> Number:
                 return outcome.page_tables_used(counts, charged=charged)
 
             yield Line(
@@ -180,7 +216,7 @@ def _segment(workload: Workload, memory: SegmentDemand, number: int) -> Line:
     name, backing = memory.names[number], memory.backings[number]
     swappable = not memory.locked[number]
 
-    def amount(counts: Counts) -> tuple[int, int]:
+    def amount(counts: Counts) -> tuple[Number, Number]:
         size = memory.shared(counts, number) + memory.copies(counts, number)
         return size, size if swappable else 0
 
@@ -214,7 +250,7 @@ def _pool(workload: Workload, geometry: Geometry, memory: SegmentDemand, size: i
     return Line(
         f"huge pages ({geometry.huge_page_name(size)})", "pool",
         "what the segments need" if pages is None else "host.hugepages, or what the segments need if more",
-        lambda counts: (max(stated, memory.pool_need(counts, size)), 0), terms, in_cgroup=False,
+        lambda counts: (larger(stated, memory.pool_need(counts, size)), 0), terms, in_cgroup=False,
     )  # fmt: skip
 
 
@@ -223,10 +259,10 @@ def _index(geometry: Geometry, memory: SegmentDemand, sizes: Sequence[int], conf
     # Since 6.7 hugetlb pages are indexed by base page as well (commit a08c7193e4f1).
     orders = {size: (size // geometry.base_page).bit_length() - 1 for size in sizes}
 
-    def nodes(counts: Counts) -> int:
-        total = 0
+    def nodes(counts: Counts) -> Number:
+        total: Number = 0
         for small, huge in memory.indexed(counts):
-            total += index_nodes(small) + index_nodes(huge, thp_order)
+            total = total + index_nodes(small) + index_nodes(huge, thp_order)
         return total + sum(
             index_nodes(-(-memory.pool_need(counts, size) // size), order) for size, order in orders.items()
         )
@@ -256,12 +292,12 @@ def _processes(workload: Workload, geometry: Geometry, config: Config) -> tuple[
     caps = [group.private_cap for group in groups.values()]
     names = list(groups)
 
-    def linear(rates: list[int], counts: Counts) -> tuple[int, int]:
-        return sum(count * rate for count, rate in zip(counts, rates, strict=True)), 0
+    def linear(rates: list[Number], counts: Counts) -> tuple[Number, Number]:
+        return sum(times(count, rate) for count, rate in zip(counts, rates, strict=True)), 0
 
-    def capped(counts: Counts) -> tuple[int, int]:
+    def capped(counts: Counts) -> tuple[Number, Number]:
         total = sum(
-            count * rate if cap is None else min(count * rate, cap)
+            times(count, rate) if cap is None else smaller(times(count, rate), cap)
             for count, rate, cap in zip(counts, private, caps, strict=True)
         )
         return total, total

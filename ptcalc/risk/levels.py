@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ptcalc.engine.numbers import Number, times
 from ptcalc.result import RISK_ORDER, RiskLevel
 
 if TYPE_CHECKING:
     from ptcalc.risk.config import Config
 
 
-def room(capacity: int, demand: int, swap: int, accepted: RiskLevel, config: Config) -> int:
+def room(capacity: Number, demand: Number, swap: Number, accepted: RiskLevel, config: Config) -> Number:
     """Return how far a demand is from the end of a level (bytes times a constant); negative: it is worse.
 
     ``swap`` is what of the demand can go to swap: the smaller of the swap space and the swappable memory.
@@ -20,12 +21,10 @@ def room(capacity: int, demand: int, swap: int, accepted: RiskLevel, config: Con
     if accepted in ("critical", "oom"):
         return free + swap
     share = config.ok_free if accepted == "ok" else config.warning_free
-    return free * share.denominator - capacity * share.numerator
+    return times(free, share.denominator) - times(capacity, share.numerator)
 
 
-def level(capacity: int, demand: int, swap: int, config: Config) -> RiskLevel:
-    """Return the level of a demand against a capacity (bytes); ``swap`` as in `room`."""
-    for candidate in RISK_ORDER[:-1]:
-        if room(capacity, demand, swap, candidate, config) >= 0:
-            return candidate
-    return "oom"
+def level(capacity: Number, demand: Number, swap: Number, config: Config) -> Number:
+    """Return the level of a demand against a capacity (bytes) by its place in RISK_ORDER; ``swap`` as in `room`."""
+    # Who has no room at a level has none at a better one.
+    return sum((room(capacity, demand, swap, each, config) < 0) * 1 for each in RISK_ORDER[:-1])

@@ -10,11 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from ptcalc.engine.numbers import Number, times
+
 if TYPE_CHECKING:
     from ptcalc.arch import Geometry
     from ptcalc.policies import Outcome, SegmentMemory
+    from ptcalc.workload.model import Segment
 
-Counts = Sequence[int]
+Counts = Sequence[Number]
 
 # With more groups that have private copies, asking anew for the few dozen counts of a search is cheaper.
 _MANY_GROUPS = 24
@@ -32,7 +37,7 @@ class SegmentDemand:
         self.backings = tuple(memory.backing for memory in here)
         self.locked = tuple(memory.locked for memory in here)
         # A hugetlb segment whose rest is in base pages, because the pool is too short.
-        self.mixed = tuple(memory.backing == "hugetlb" and memory.index_small_pages > 0 for memory in here)
+        self.mixed = tuple(memory.backing == "hugetlb" and bool(np.any(memory.index_small_pages)) for memory in here)
         huge = any(memory.backing == "hugetlb" for memory in here)
         pools = outcome.pool_need(outcome.counts) if huge else {}
         self.pool_sizes = tuple(sorted(pools))
@@ -51,43 +56,43 @@ class SegmentDemand:
             )
         ]
         touched = any(
-            (memory.backing == "shmem" or self.mixed[number]) and workload.segments[memory.name].resident == "touched"
+            (memory.backing == "shmem" or self.mixed[number]) and _is_touched(workload.segments[memory.name])
             for number, memory in enumerate(here)
         )
         self._ask = touched or len(copying) > _MANY_GROUPS
         # Pools hold shared memory as a whole, so that only private copies in huge pages change them.
         self._ask_pools = bool(copying) and any(memory.huge_copies for memory in here)
         self._asked = (tuple(outcome.counts), here, pools)
-        self._copies: list[tuple[int, list[int], dict[int, int]]] = []
+        self._copies: list[tuple[int, list[Number], dict[int, Number]]] = []
         self._pools = dict(pools)
         if not self._ask:
             self._constant = here
             for group in copying:
                 self._learn(group, outcome.counts, here, pools)
 
-    def _learn(self, group: int, counts: Counts, here: tuple[SegmentMemory, ...], pools: dict[int, int]) -> None:
+    def _learn(self, group: int, counts: Counts, here: tuple[SegmentMemory, ...], pools: dict[int, Number]) -> None:
         """Find what one more process of a group copies: (bytes of each segment, bytes of each pool)."""
         more = [count + (number == group) for number, count in enumerate(counts)]
         there = self._outcome.segments(more)
         each = [after.copies_bytes - before.copies_bytes for before, after in zip(here, there, strict=True)]
-        huge = {}
-        if any(memory.huge_copies and rate for memory, rate in zip(here, each, strict=True)):
+        huge: dict[int, Number] = {}
+        if any(memory.huge_copies and np.any(rate) for memory, rate in zip(here, each, strict=True)):
             need = self._outcome.pool_need(more)
             huge = {size: need[size] - pools.get(size, 0) for size in need}
         self._copies.append((group, each, huge))
         for size, rate in huge.items():
-            self._pools[size] = self._pools.get(size, 0) - rate * counts[group]
+            self._pools[size] = self._pools.get(size, 0) - times(rate, counts[group])
 
     def _at(self, counts: Counts) -> tuple[SegmentMemory, ...]:
         if not self._ask:
             return self._constant
         key = tuple(counts)
-        if self._asked[0] != key:
+        if not all(map(_same, key, self._asked[0])):
             pools = self._outcome.pool_need(key) if self._ask_pools else self._asked[2]
             self._asked = (key, self._outcome.segments(key), pools)
         return self._asked[1]
 
-    def shared(self, counts: Counts, number: int) -> int:
+    def shared(self, counts: Counts, number: int) -> Number:
         """Return the shared copy of a segment that counts: none of a file, of hugetlb only base pages."""
         memory = self._at(counts)[number]
         if memory.backing == "shmem":
@@ -96,24 +101,33 @@ class SegmentDemand:
             return memory.index_small_pages * self._geometry.base_page
         return 0
 
-    def copies(self, counts: Counts, number: int) -> int:
+    def copies(self, counts: Counts, number: int) -> Number:
         """Return the private copies of a segment, all processes together; huge pages are the pool's."""
         memory = self._at(counts)[number]
         if memory.huge_copies:
             return 0
         if self._ask:
             return memory.copies_bytes
-        return sum(counts[group] * each[number] for group, each, _ in self._copies)
+        return sum(times(counts[group], each[number]) for group, each, _ in self._copies)
 
-    def indexed(self, counts: Counts) -> Iterator[tuple[int, int]]:
+    def indexed(self, counts: Counts) -> Iterator[tuple[Number, Number]]:
         """Yield the page-cache entries of each segment: (base pages, transparent huge pages)."""
         for memory in self._at(counts):
             yield memory.index_small_pages, memory.index_huge_pages
 
-    def pool_need(self, counts: Counts, size: int) -> int:
+    def pool_need(self, counts: Counts, size: int) -> Number:
         """Return the hugetlb pages of a size that the segments need."""
         if self._ask:
             self._at(counts)
             return self._asked[2].get(size, 0)
-        copies = sum(counts[group] * huge.get(size, 0) for group, _, huge in self._copies)
+        copies = sum(times(counts[group], huge.get(size, 0)) for group, _, huge in self._copies)
         return self._pools.get(size, 0) + copies
+
+
+def _same(new: Number, old: Number) -> bool:
+    """Whether two counts are known to be the same; columns of scenarios are not compared."""
+    return new is old or (isinstance(new, int) and isinstance(old, int) and new == old)
+
+
+def _is_touched(segment: Segment) -> bool:
+    return isinstance(segment.resident, str) and segment.resident == "touched"

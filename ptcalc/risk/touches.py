@@ -180,7 +180,8 @@ def _level(outcome: Outcome, case: Case) -> RiskLevel:
 def _room(outcome: Outcome, case: Case) -> int:
     """Return the bytes that are left on the tighter boundary, swap included; negative: out of memory."""
     ledger = Ledger(outcome, case.config)
-    return ledger.room(ledger.demand(outcome.counts), "critical")[0]
+    room: int = ledger.room(ledger.demand(outcome.counts), "critical")[0]
+    return room
 
 
 def _share(hit: float, slots: int) -> float:

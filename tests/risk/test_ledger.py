@@ -384,7 +384,8 @@ def test_the_search_asks_for_few_counts(policy: str, monkeypatch: pytest.MonkeyP
 
     def counting(outcome: policies.Outcome, counts: Sequence[int], *, charged: bool | None = None) -> int:
         asked.append(tuple(counts))
-        return real(outcome, counts, charged=charged)
+        found: int = real(outcome, counts, charged=charged)
+        return found
 
     monkeypatch.setattr(policies.Outcome, "page_tables_used", counting)
     document = sga()

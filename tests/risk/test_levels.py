@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from ptcalc.result import RiskLevel
+from ptcalc.result import RISK_ORDER, RiskLevel
 from ptcalc.risk.config import Config
 from ptcalc.risk.levels import level
 
@@ -32,12 +32,12 @@ HUGE = 128 << 50
     ],
 )
 def test_levels(capacity: int, demand: int, swap: int, expected: RiskLevel) -> None:
-    assert level(capacity, demand, swap, Config()) == expected
+    assert RISK_ORDER[level(capacity, demand, swap, Config())] == expected
 
 
 def test_thresholds_are_those_of_the_config() -> None:
     config = Config(ok_free=Fraction(1, 2), warning_free=Fraction(1, 3))
 
-    assert level(6, 3, 0, config) == "ok"
-    assert level(6, 4, 0, config) == "warning"
-    assert level(6, 5, 0, config) == "critical"
+    assert RISK_ORDER[level(6, 3, 0, config)] == "ok"
+    assert RISK_ORDER[level(6, 4, 0, config)] == "warning"
+    assert RISK_ORDER[level(6, 5, 0, config)] == "critical"
