@@ -76,12 +76,7 @@ def evaluate(
     Raises InputError for a policy or choice that does not exist, for mappings that find no place in the address
     space, and for more pieces than ptcalc evaluates.
     """
-    known = policies.policies_of(workload.geometry)
-    for name in names or ():
-        if name not in {policy.name for policy in known}:
-            raise InputError(f"{quote(name)} is no policy", accepted=", ".join(policy.name for policy in known))
-    for key, value in (choices or {}).items():
-        _check_choice(known, key, value)
+    check_names(workload, names, choices)
     try:
         return policies.evaluate(workload, names, choices)
     except NoSlotLeft as error:
@@ -102,6 +97,18 @@ def evaluate(
         for index in range(len(group.mappings))
     ][place]
     raise workload.positions.error(path, InputError(message, accepted=accepted))
+
+
+def check_names(
+    workload: Workload, names: Sequence[str] | None = None, choices: Mapping[str, str] | None = None
+) -> None:
+    """Raise InputError for a policy or choice that does not exist on the workload's architecture."""
+    known = policies.policies_of(workload.geometry)
+    for name in names or ():
+        if name not in {policy.name for policy in known}:
+            raise InputError(f"{quote(name)} is no policy", accepted=", ".join(policy.name for policy in known))
+    for key, value in (choices or {}).items():
+        _check_choice(known, key, value)
 
 
 def _check_choice(known: Sequence[Policy], key: str, value: str) -> None:

@@ -63,9 +63,14 @@ def flat(value: Number, layouts: int) -> Ints:
     return np.broadcast_to(np.asarray(value, np.int64).reshape(-1), (layouts,))
 
 
+def is_single(counts: Sequence[Number], layouts: int) -> bool:
+    """Whether counts of that many layouts are those of one scenario, whose figures are plain integers."""
+    return layouts == 1 and not any(isinstance(count, np.ndarray) for count in counts)
+
+
 def columns(counts: Sequence[Number], layouts: int) -> Ints:
     """Return the process counts of G groups in L layouts as a matrix, shape (L * G, C)."""
-    if layouts == 1 and all(isinstance(count, int) for count in counts):
+    if is_single(counts, layouts):
         return np.array(counts, np.int64)[:, None]
     shape = np.broadcast_shapes((layouts, 1), *(np.shape(count) for count in counts))
     return np.stack([np.broadcast_to(count, shape) for count in counts], axis=1).reshape(-1, shape[1])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ptcalc.arch.kernels import TableCost
 from ptcalc.engine.footprint import Footprint, Tally
-from ptcalc.engine.numbers import Number, columns
+from ptcalc.engine.numbers import Number, columns, is_single
 from ptcalc.layout.plan import ShortPool
 from ptcalc.layout.rows import Layout
 from ptcalc.policies.base import Context, Policy
@@ -101,7 +101,7 @@ class Outcome:
     def _bytes(self, counts: Sequence[Number], each: Callable[[TableCost], int]) -> Number:
         many = columns(counts, self.layout.layouts)
         found = table_bytes(self.footprint, self.context.costs, many, each)
-        return int(found[0, 0]) if all(isinstance(count, int) for count in counts) else found
+        return int(found[0, 0]) if is_single(counts, self.layout.layouts) else found
 
     def processes(self) -> tuple[ProcessTables, ...]:
         """Return VmPTE of one process of each group."""

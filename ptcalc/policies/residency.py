@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ptcalc.engine.covers import Covers, Touched, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
-from ptcalc.engine.numbers import Number, columns, rounded, smaller, times
+from ptcalc.engine.numbers import Number, columns, is_single, rounded, smaller, times
 from ptcalc.layout.plan import SegmentPlan, round_up
 from ptcalc.layout.rows import MADVISE, THP, Layout
 from ptcalc.policies.view import PRIVATE, View
@@ -109,7 +109,7 @@ def _touched(layout: Layout, counts: Sequence[Number], segment: int, leaf: int) 
         found = np.zeros((layout.layouts, tables.shape[1]))
         found[: len(tables)] = tables
     found = rounded(found) * leaf
-    return int(found[0, 0]) if all(isinstance(count, int) for count in counts) else found
+    return int(found[0, 0]) if is_single(counts, layout.layouts) else found
 
 
 def _copies(layout: Layout, counts: Sequence[Number]) -> list[Number]:

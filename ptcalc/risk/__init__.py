@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ptcalc.engine.numbers import Number
 from ptcalc.result import Memory, Risk, RiskLevel
 from ptcalc.risk import limits
 from ptcalc.risk.best import best_deployable
@@ -16,16 +20,20 @@ if TYPE_CHECKING:
     from ptcalc.policies import Outcome
 
 __all__ = [
+    "LIMITED_BY",
     "Config",
     "Ledger",
     "assess",
     "best_deployable",
     "findings",
+    "largest_of_many",
     "load_config",
     "loads_config",
     "memory",
 ]
 
+Ints = NDArray[np.int64]
+LIMITED_BY = ("memory", "cgroup", "pid_max", "fixed")
 _BINDS: dict[Boundary, str] = {"host": "memory", "cgroup": "cgroup"}
 
 
@@ -41,6 +49,19 @@ def assess(outcome: Outcome, config: Config) -> tuple[Memory, Risk, tuple[tuple[
     most, limited_by = _largest(ledger, accepted="critical")
     safe, safe_limited_by = _largest(ledger, accepted="ok")
     return found, Risk(level, safe, most, limited_by, safe_limited_by), _one_more(ledger, found)
+
+
+def largest_of_many(ledger: Ledger, accepted: RiskLevel) -> tuple[Ints, Ints]:
+    """Return the largest total counts at the accepted level, and what binds by its place in LIMITED_BY, (L, C)."""
+    grows = [group.scale == "proportional" for group in ledger.outcome.workload.processes.values()]
+
+    def room(counts: list[Number]) -> tuple[Number, Number]:
+        return ledger.room(ledger.demand(counts), accepted)
+
+    total, binds = limits.largest_of_many(ledger.outcome.counts, grows, room, ledger.config.pid_max)
+    names = [_BINDS[name] for name in ledger.capacity]
+    places = np.array([LIMITED_BY.index(name) for name in (*names, "fixed", "pid_max")])
+    return total, places[binds]
 
 
 def memory(outcome: Outcome, counts: Sequence[int], config: Config) -> Memory:

@@ -6,6 +6,13 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ptcalc.engine.numbers import Number
+
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 Counts = tuple[int, ...]
 
 # Room that a combination leaves (negative: it does not fit), and the name of what binds.
@@ -53,6 +60,56 @@ def largest(counts: Sequence[int], grows: Sequence[bool], room: Room, most: int)
         following = between[fitting]
     total = sum(at(best.numerator, best.denominator))
     return total, verdict(at(following.numerator, following.denominator))
+
+
+def largest_of_many(
+    counts: Sequence[Number], grows: Sequence[bool], room: Callable[[list[Number]], tuple[Number, Number]], most: int
+) -> tuple[Ints, Ints]:
+    """Return what `largest` does, for many scenarios at once: totals, and what binds, each of shape (L, C).
+
+    ``room(counts)`` answers for all of them, with the place of what binds; here -1 stands for ``most`` and -2 for
+    nothing that grows.  Halving finds for each scenario the last step that fits.
+    """
+    now = np.broadcast_arrays(*(np.atleast_2d(count) for count in counts), np.atleast_2d(room(list(counts))[0]))[:-1]
+
+    def at(numerator: Ints, denominator: Ints) -> list[Number]:
+        return [count * numerator // denominator if grow else count for count, grow in zip(now, grows, strict=True)]
+
+    def verdict(numerator: Ints, denominator: Ints) -> tuple[Flags, Ints]:
+        candidate = at(numerator, denominator)
+        left, place = room(candidate)
+        over = sum(candidate) > most
+        return over | np.asarray(left < 0), np.where(over, -1, place)
+
+    zero, one = np.zeros_like(now[0]), np.ones_like(now[0])
+    fails_alone, alone = verdict(zero, one)
+    if not any(grows):
+        return np.where(fails_alone, 0, sum(now)), np.where(fails_alone, alone, -2)
+    top = np.max([count for count, grow in zip(now, grows, strict=True) if grow], axis=0)
+    # The largest group steps at f = t / top; low fits (0 is not tried), high does not.
+    low, high = zero, np.full_like(top, most + 1)
+    while (high - low > 1).any():
+        trial = np.maximum((low + high) // 2, np.minimum(low + 1, high))
+        fails, _ = verdict(trial, top)
+        low, high = np.where(fails, low, trial), np.where(fails, trial, high)
+    # Every other group steps at most once before the next step of the largest; a share p / q of whole numbers up to
+    # pid_max is told from every other one by a float.
+    steps = [(count * low // top + 1, count) for count, grow in zip(now, grows, strict=True) if grow]
+    numerators, denominators = (np.stack(each) for each in zip(*steps, strict=True))
+    order = np.argsort(numerators / denominators, axis=0, kind="stable")
+    best, fits = (low, top), ~(fails_alone & (low == 0))
+    following = (low + 1, top)
+    open_ = fits.copy()
+    for place in order:
+        each = np.take_along_axis(numerators, place[None], 0)[0], np.take_along_axis(denominators, place[None], 0)[0]
+        between = open_ & (each[0] * top < (low + 1) * each[1])
+        fails, _ = verdict(*each)
+        best = tuple(np.where(between & ~fails, new, old) for new, old in zip(each, best, strict=True))
+        stops = between & fails
+        following = tuple(np.where(stops, new, old) for new, old in zip(each, following, strict=True))
+        open_ &= ~stops
+    total = np.where(fits, sum(at(*best)), 0)
+    return total, np.where(fits, verdict(*following)[1], alone)
 
 
 def _last_that_fits(room: Callable[[int], int], start: int, end: int) -> int:

@@ -78,6 +78,13 @@ class Block:
     def __len__(self) -> int:
         return self.height * self.width
 
+    def take(self, rows: Ints, columns: Ints) -> Block:
+        """Return the product of some of the rows and some of the columns."""
+        return Block(
+            {path: numbers.take(rows) for path, numbers in self.rows.items()},
+            {path: numbers.take(columns) for path, numbers in self.columns.items()},
+        )
+
     def at(self, scenario: int) -> dict[Path, Numbers]:
         """Return the numbers (one each) of one scenario."""
         row, column = divmod(scenario, self.width)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ptcalc.result import RISK_ORDER
+from ptcalc.risk import LIMITED_BY
 
 BOUNDARIES = ("host", "cgroup")
 RISKS = RISK_ORDER
-LIMITED_BY = ("memory", "cgroup", "pid_max", "fixed")
 
 
 @dataclass(frozen=True, slots=True)

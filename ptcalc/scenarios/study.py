@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptcalc import estimation
 from ptcalc.arch import Geometry
-from ptcalc.policies import policies_of
-from ptcalc.result import RISK_ORDER, PolicyResult
-from ptcalc.risk import Config
+from ptcalc.engine.numbers import Disagreement, Number, chosen
+from ptcalc.errors import InputError
+from ptcalc.layout.rows import NoSlotLeft, TooManyRows
+from ptcalc.policies import Outcome, policies_of
+from ptcalc.policies.base import Context
+from ptcalc.policies.outcome import evaluate_policy
+from ptcalc.result import RISK_ORDER
+from ptcalc.risk import Config, Ledger, largest_of_many
+from ptcalc.scenarios.assigning import assigned, rows_each
 from ptcalc.scenarios.block import Block
-from ptcalc.scenarios.figures import BOUNDARIES, DEFAULT, FIGURES, LIMITED_BY
+from ptcalc.scenarios.figures import DEFAULT, FIGURES, LIMITS
+from ptcalc.scenarios.validity import refused
 from ptcalc.workload.loading import build
 from ptcalc.workload.model import Workload
 from ptcalc.workload.source import Override, Positions
 
+Ints = NDArray[np.int64]
 Figures = dict[str, NDArray[Any]]
+
+# What is evaluated at once stays in the processor's cache, about.
+_ROWS, _SCENARIOS = 1 << 12, 1 << 14
+_TYPES = {"bytes": np.int64, "count": np.int64, "flag": np.bool_, "word": np.int8}
 
 
 class Study:
@@ -45,8 +57,9 @@ class Study:
         self.strict = strict
         self.config = config or Config()
         self.choices = dict(choices or {})
-        self.base: Workload = build(document, strict=strict, geometries=self.geometries)
-        known = [policy.name for policy in policies_of(self.base.geometry)]
+        base = build(document, strict=strict, geometries=self.geometries)
+        estimation.check_names(base, policies, self.choices)
+        known = [policy.name for policy in policies_of(base.geometry)]
         self.policies = tuple(known if policies is None else (name for name in known if name in policies))
         self.figures = tuple(name for name in FIGURES if name in figures)
 
@@ -56,40 +69,107 @@ class Study:
         Figures of bytes and counts are int64, flags bool, words int8 (their place in `FigureKind.words`).
         Raises InputError, as `load` and `estimate` do, for the first scenario that is refused.
         """
-        found: dict[str, list[list[int]]] = {name: [] for name in self.policies}
-        for scenario in range(len(block)):
-            overrides = [Override(path, one.text(0), "a scenario") for path, one in block.at(scenario).items()]
-            workload = build(self.document.overridden(overrides), strict=self.strict, geometries=self.geometries)
-            for outcome in estimation.evaluate(workload, self.policies, self.choices):
-                result = estimation.result_of(outcome, self.config, detailed=False)
-                found[result.policy].append([_figure(result, name) for name in self.figures])
-        return {policy: self._columns(rows) for policy, rows in found.items()}
+        shape = block.height, block.width
+        found: dict[str, Figures] = {
+            policy: {name: np.zeros(shape, _TYPES[FIGURES[name].kind]) for name in self.figures}
+            for policy in self.policies
+        }
+        base = self._scenario(block, 0)  # in all but its numbers it is like the others
+        many = max(1, _ROWS // rows_each(assigned(base, block)))
+        wide = max(1, _SCENARIOS // min(many, block.height))
+        parts = [
+            (np.arange(top, min(top + many, shape[0])), np.arange(left, min(left + wide, shape[1])))
+            for top in range(0, shape[0], many)
+            for left in range(0, shape[1], wide)
+        ]
+        while parts:
+            rows, columns = parts.pop()
+            part = block.take(rows, columns)
+            try:
+                for policy, figures in self._part(base, part).items():
+                    for name, values in figures.items():
+                        found[policy][name][np.ix_(rows, columns)] = values
+            except Disagreement as disagreement:
+                parts += _split(rows, columns, disagreement.classes)
+            except (NoSlotLeft, TooManyRows):
+                if len(rows) == 1:
+                    self._refuse(part, 0)
+                parts += [(rows[: len(rows) // 2], columns), (rows[len(rows) // 2 :], columns)]
+        return {policy: {name: values.ravel() for name, values in figures.items()} for policy, figures in found.items()}
 
-    def _columns(self, rows: list[list[int]]) -> Figures:
-        types = {"bytes": np.int64, "count": np.int64, "flag": np.bool_, "word": np.int8}
+    def _part(self, base: Workload, block: Block) -> dict[str, dict[str, Number]]:
+        """Return the figures of scenarios that have everything but numbers in common, (L, C) or less."""
+        workload = assigned(base, block)
+        wrong = refused(workload, (block.height, block.width))
+        if wrong.any():
+            self._refuse(block, int(np.flatnonzero(wrong.ravel())[0]))
+        context = Context(workload, workload.geometry, self.choices, block.height)
+        known = policies_of(workload.geometry)
         return {
-            name: np.array([row[at] for row in rows], types[FIGURES[name].kind]) for at, name in enumerate(self.figures)
+            policy.name: self._figures(evaluate_policy(policy, context))
+            for policy in known
+            if policy.name in self.policies
         }
 
+    def _figures(self, outcome: Outcome) -> dict[str, Number]:
+        counts = outcome.counts
+        ledger = Ledger(outcome, self.config)
+        demand = ledger.demand(counts)
+        headroom, boundary = ledger.tightest(demand)
+        capacities = list(ledger.capacity.values())
+        capacity = capacities[0] if len(capacities) == 1 else chosen(boundary == 0, *capacities)
+        risk = ledger.levels(demand)
+        if any(short.mode == "fail" for short in outcome.short_pools):
+            risk = len(RISK_ORDER) - 1
+        found: dict[str, Number] = {
+            "boundary": boundary,
+            "capacity_bytes": capacity,
+            "demand_bytes": capacity - headroom,
+            "headroom_bytes": headroom,
+            "risk": risk,
+        }
+        if "page_tables_bytes" in self.figures:
+            found["page_tables_bytes"] = outcome.page_tables_shown(counts)
+        if "used_bytes" in self.figures:
+            found["used_bytes"] = outcome.page_tables_used(counts)
+        if "exact" in self.figures:
+            found["exact"] = outcome.is_exact(counts)
+        if any(name in self.figures for name in LIMITS):
+            most, binds = largest_of_many(ledger, "critical")
+            found |= {"max_processes": most, "limited_by": binds}
+            if "safe_processes" in self.figures:
+                found["safe_processes"] = largest_of_many(ledger, "ok")[0]
+        return {name: found[name] for name in self.figures}
 
-def _figure(result: PolicyResult, name: str) -> int:
-    memory, risk, tables = result.memory, result.risk, result.page_tables
-    match name:
-        case "page_tables_bytes":
-            return tables.bytes
-        case "used_bytes":
-            return tables.used_bytes
-        case "exact":
-            return tables.exact
-        case "boundary":
-            return BOUNDARIES.index(memory.boundary)
-        case "risk":
-            return RISK_ORDER.index(risk.level)
-        case "safe_processes" | "max_processes":
-            found: int = getattr(risk, name)
-            return found
-        case "limited_by":
-            return LIMITED_BY.index(risk.limited_by)
-        case _:
-            size: int = getattr(memory, name)
-            return size
+    def _scenario(self, block: Block, scenario: int) -> Workload:
+        """Return one scenario as the loader makes it.  Raises InputError, which names its numbers."""
+        numbers = [(path, one.text(0)) for path, one in block.at(scenario).items()]
+        overrides = [Override(path, text, f"{self.document.dotted(path)}={text}") for path, text in numbers]
+        try:
+            return build(self.document.overridden(overrides), strict=self.strict, geometries=self.geometries)
+        except InputError as error:
+            raise _with(error, self.document, overrides) from None
+
+    def _refuse(self, block: Block, scenario: int) -> NoReturn:
+        """Raise the InputError that the loader or the estimate has for a scenario."""
+        estimation.evaluate(self._scenario(block, scenario), self.policies, self.choices)
+        raise AssertionError("a scenario is refused that the loader and the estimate take")
+
+
+def _with(error: InputError, document: Positions, overrides: Sequence[Override]) -> InputError:
+    """Return the error of a scenario; if it points into the file, with the values that this does not go with."""
+    if error.file == document.file and overrides:
+        error.message += f" (with {', '.join(override.origin for override in overrides)})"
+        error.args = (error.message,)
+    return error
+
+
+def _split(rows: Ints, columns: Ints, classes: NDArray[Any]) -> list[tuple[Ints, Ints]]:
+    """Return the rows, or the columns, that scenarios of different classes lie in, apart."""
+    if classes.ndim == 1:
+        classes = classes[:, None]
+    if (classes != classes[:1]).any():
+        kinds = np.unique(np.broadcast_to(classes, (len(rows), classes.shape[1])), axis=0, return_inverse=True)[1]
+        return [(rows[kinds.reshape(-1) == kind], columns) for kind in range(int(kinds.max()) + 1)]
+    kinds = np.unique(np.broadcast_to(classes[:1], (1, len(columns)))[0], return_inverse=True)[1]
+    return [(rows, columns[kinds == kind]) for kind in range(int(kinds.max()) + 1)]
