@@ -119,7 +119,7 @@ class Policy:
         """Return the rule that says which tables may be one; None: none."""
         return None
 
-    def changes(self, view: View, context: Context) -> tuple[str, ...]:
+    def changes(self, layout: Layout, view: View, context: Context) -> tuple[str, ...]:
         """Return what programs would have to do before the policy applies, beyond what `plan` says."""
         return ()
 

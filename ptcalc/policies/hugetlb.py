@@ -9,6 +9,7 @@ from ptcalc.layout.plan import Plan, moved_to_hugetlb
 from ptcalc.layout.rows import Layout
 from ptcalc.policies.base import AS_OF, Context
 from ptcalc.policies.today import Today
+from ptcalc.policies.view import View
 from ptcalc.result import Availability
 
 
@@ -22,18 +23,16 @@ class Hugetlb(Today):
     def plan(self, context: Context) -> tuple[Plan, tuple[str, ...]]:
         """Move the segments; the pool becomes what they need."""
         plan, moved = moved_to_hugetlb(context.plan, context.workload, self.page)
-        if not moved:
-            return plan, ()
-        changes = [f"back {name} with {self.page_name} hugetlb pages" for name in moved]
-        return plan, tuple(changes + self._lowered(context.lay_out(plan)))
+        return plan, tuple(f"back {name} with {self.page_name} hugetlb pages" for name in moved)
 
-    def _lowered(self, layout: Layout) -> list[str]:
+    def changes(self, layout: Layout, view: View, context: Context) -> tuple[str, ...]:
+        """Addresses are multiples of the huge page."""
         unit = self.page_name
-        return [
+        return tuple(
             f"lower the address of {place.segment} in {place.group_name} to {place.address:#x}, a multiple of {unit}"
             for place in layout.places
             if place.lowered
-        ]
+        )
 
 
 def hugetlb_policies(geometry: Geometry) -> tuple[Hugetlb, ...]:

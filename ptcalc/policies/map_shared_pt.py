@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptcalc.engine.numbers import Disagreement
-from ptcalc.layout.rows import PROTECTIONS, Place
+from ptcalc.layout.rows import PROTECTIONS, Layout, Place
 from ptcalc.policies.base import AS_OF, Choice, Context, Policy
 from ptcalc.policies.hugetlb_sharing import hugetlb_pmd_sharing, hugetlb_reasons
 from ptcalc.policies.view import HUGETLB, PRIVATE, Sharing, SharingRule, View
@@ -34,7 +34,7 @@ class MapSharedPt(Policy):
         ),
     )
 
-    def changes(self, view: View, context: Context) -> tuple[str, ...]:
+    def changes(self, layout: Layout, view: View, context: Context) -> tuple[str, ...]:
         """Programs must ask for it with a flag of mmap."""
         names = list(context.workload.segments)
         chosen = np.unique(view.rows.segment[_chosen(view, context.matrix)])

@@ -26,7 +26,7 @@ class Mshare(Policy):
         Choice("unit", "512 GiB", (), "M1: addresses and sizes of regions are multiples of this (address space only)"),
     )
 
-    def changes(self, view: View, context: Context) -> tuple[str, ...]:
+    def changes(self, layout: Layout, view: View, context: Context) -> tuple[str, ...]:
         """Programs must map a region instead of the segment."""
         names = list(context.workload.segments)
         inside = np.unique(view.rows.segment[view.home >= view.groups])

@@ -234,7 +234,7 @@ def evaluate_policy(policy: Policy, context: Context) -> Outcome:
     footprint = private if rule is None else view.footprint(rule)
     bounds: tuple[Bound, ...] = ()
     if context.layouts == 1 and context.matrix.shape[1] == 1:  # told of a single scenario
-        changes += policy.changes(view, context)
+        changes += policy.changes(layout, view, context)
         bounds = _bounds(policy, view, footprint, context)
     return Outcome(policy, context, layout, view, rule, footprint, private, changes, plan.short_pools, bounds)
 
