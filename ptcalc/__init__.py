@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         Risk,
     )
     from ptcalc.sweeping import Axis, Row, Sweep, sweep
-    from ptcalc.verify import Figure, Verification, verify_workload
+    from ptcalc.verify import Boundary, Figure, Verification, verify_boundary, verify_workload
     from ptcalc.workload import Workload, load, loads
 
 __version__ = "0.1.0"
@@ -67,7 +67,7 @@ _HOMES = {
         "Risk",
     ),
     "ptcalc.sweeping": ("Axis", "Row", "Sweep", "sweep"),
-    "ptcalc.verify": ("Figure", "Verification", "verify_workload"),
+    "ptcalc.verify": ("Boundary", "Figure", "Verification", "verify_boundary", "verify_workload"),
     "ptcalc.workload": ("Workload", "load", "loads"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -77,6 +77,7 @@ __all__ = [
     "Autopsy",
     "Availability",
     "Axis",
+    "Boundary",
     "CannotDoHere",
     "Capture",
     "CheckFailed",
@@ -109,6 +110,7 @@ __all__ = [
     "recommend_changes",
     "sweep",
     "to_dict",
+    "verify_boundary",
     "verify_workload",
 ]
 

@@ -1,4 +1,7 @@
-"""What ``ptcalc verify`` found, for people and as JSON (``ptcalc.verify/1``); bytes are exact in both."""
+"""What ``ptcalc verify`` found, for people and as JSON (``ptcalc.verify/1``, with --oom ``ptcalc.verify-oom/1``).
+
+Bytes are exact in both.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from typing import Any
 
 from ptcalc.report import format as fmt
 from ptcalc.report.page import Cell, Column, Page, Screen
-from ptcalc.verify.result import Figure, Verification
+from ptcalc.verify.result import Boundary, Figure, Verification
 
 SCHEMA = "ptcalc.verify/1"
+BOUNDARY_SCHEMA = "ptcalc.verify-oom/1"
 
 _COLUMNS = (
     Column("counter", right=False),
@@ -19,14 +23,12 @@ _COLUMNS = (
     Column("measured"),
     Column("difference"),
 )
+_ITEMS = (Column("in the cgroup with these processes", right=False), Column("bytes"))
 
 
 def render(found: Verification, screen: Screen) -> str:
     """Return the verdict, the table of counters, what the total consists of, and how it was measured."""
-    page = Page(screen)
-    page.say((found.name, "bold"))
-    page.say((f"{found.file}, on this machine: {found.arch}, kernel {found.kernel}", "dim"))
-    page.blank()
+    page = _page(found, screen)
     wrong = found.contradicted
     if wrong:
         page.say(
@@ -49,8 +51,7 @@ def to_dict(found: Verification) -> dict[str, Any]:
     """Return what ``ptcalc verify --format json`` prints."""
     return {
         "schema": SCHEMA,
-        "workload": {"name": found.name, "file": found.file},
-        "machine": {"arch": found.arch, "kernel": found.kernel},
+        **_about(found),
         "agrees": not found.contradicted,
         "scale": str(found.share),
         "need_bytes": found.need_bytes,
@@ -78,6 +79,73 @@ def to_dict(found: Verification) -> dict[str, Any]:
     }
 
 
+def render_boundary(found: Boundary, screen: Screen) -> str:
+    """Return the verdict, what the prediction consists of, and how the processes were counted."""
+    page = _page(found, screen)
+    said = f"{found.predicted:,} processes were predicted, {found.fitted:,} fitted"
+    if found.agrees:
+        page.say((f"YES. Memory runs out where ptcalc says: {said}.", "bold green"))
+    elif found.killed:
+        page.say((f"NO. Memory does not run out where ptcalc says: {said}.", "bold red"))
+    else:
+        page.say((f"NO. The OOM killer did not act: {said}.", "bold red"))
+    page.say(
+        f"A memory cgroup with a limit of {fmt.size(found.limit_bytes)}, {_sizes(found.share)}. Each process took"
+        f" {fmt.size(found.base_bytes)} beside the workload, which was measured beforehand."
+    )
+    page.blank()
+    rows: list[list[Cell]] = [[item.name, f"{item.bytes:,}"] for item in found.items]
+    rows.append(["all of it, by ptcalc", f"{found.demand_bytes:,}"])
+    rows.append([f"held with {found.fitted:,} processes, by the kernel", f"{found.held_bytes:,}"])
+    page.table(_ITEMS, rows)
+    if len(found.processes) > 1:
+        page.say("Predicted by group: " + ", ".join(f"{name} {number:,}" for name, _, number in found.processes) + ".")
+    for note in found.notes:
+        page.say(note, label="! ")
+    return page.text()
+
+
+def boundary_to_dict(found: Boundary) -> dict[str, Any]:
+    """Return what ``ptcalc verify --oom --format json`` prints."""
+    return {
+        "schema": BOUNDARY_SCHEMA,
+        **_about(found),
+        "agrees": found.agrees,
+        "scale": str(found.share),
+        "processes": [
+            {"name": name, "written": written, "predicted": number} for name, written, number in found.processes
+        ],
+        "boundary": {
+            "limit_bytes": found.limit_bytes,
+            "base_bytes": found.base_bytes,
+            "predicted_processes": found.predicted,
+            "fitted_processes": found.fitted,
+            "difference": found.difference,
+            "allowed_difference": found.allowed,
+            "oom_killed": found.killed,
+            "predicted_bytes": found.demand_bytes,
+            "held_bytes": found.held_bytes,
+            "items": [{"name": item.name, "bytes": item.bytes} for item in found.items],
+        },
+        "notes": list(found.notes),
+    }
+
+
+def _page(found: Verification | Boundary, screen: Screen) -> Page:
+    page = Page(screen)
+    page.say((found.name, "bold"))
+    page.say((f"{found.file}, on this machine: {found.arch}, kernel {found.kernel}", "dim"))
+    page.blank()
+    return page
+
+
+def _about(found: Verification | Boundary) -> dict[str, Any]:
+    return {
+        "workload": {"name": found.name, "file": found.file},
+        "machine": {"arch": found.arch, "kernel": found.kernel},
+    }
+
+
 def _agreement(found: Verification) -> str:
     if any(figure.sd is not None for figure in found.figures):
         exact = all(figure.sd is not None for figure in found.figures)
@@ -88,15 +156,16 @@ def _agreement(found: Verification) -> str:
 
 def _run(found: Verification) -> str:
     ran, written = sum(each[2] for each in found.processes), sum(each[1] for each in found.processes)
-    sizes = "sizes as written" if found.share == 1 else f"all sizes times {_share(found.share)}"
     return (
-        f"{ran:,} of {fmt.plural(written, 'process', 'processes')}, {sizes}, one page accessed in each table."
-        f" The run needed up to {fmt.size(found.need_bytes)} of memory."
+        f"{ran:,} of {fmt.plural(written, 'process', 'processes')}, {_sizes(found.share)}, one page accessed in each"
+        f" table. The run needed up to {fmt.size(found.need_bytes)} of memory."
     )
 
 
-def _share(share: Fraction) -> str:
-    return str(share) if share.numerator == 1 else f"{float(share):.4g}"
+def _sizes(share: Fraction) -> str:
+    if share == 1:
+        return "sizes as written"
+    return f"all sizes times {share if share.numerator == 1 else format(float(share), '.4g')}"
 
 
 def _row(figure: Figure) -> list[Cell]:

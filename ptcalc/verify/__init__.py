@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from ptcalc.verify.boundary import verify_boundary
 from ptcalc.verify.experiment import verify_workload
 from ptcalc.verify.result import Boundary, Figure, Verification
 
-__all__ = ["Boundary", "Figure", "Verification", "verify_workload"]
+__all__ = ["Boundary", "Figure", "Verification", "verify_boundary", "verify_workload"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -95,10 +94,10 @@ class OwnCgroup:
         """The file that says how much it holds."""
         return self.path / USAGE[self.version]
 
-    def kills(self) -> int:
-        """Return how often the OOM killer has acted in it."""
-        found = re.search(r"^oom_kill (\d+)$", (self.path / EVENTS[self.version]).read_text(), re.MULTILINE)
-        return int(found[1]) if found else 0
+    @property
+    def events(self) -> Path:
+        """The file that says how often the OOM killer has acted in it."""
+        return self.path / EVENTS[self.version]
 
 
 def _inside(root: Path, path: str) -> Path:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TotalCounter = Literal["page-tables", "cgroup"]
 
 PROCESSES = 4  # of each group, if nobody says how many
-SMALLEST = Fraction(1, 1 << 20)
+HALVINGS = 20
 ROUNDS, ATTEMPTS = 3, 4  # a total is read in so many rounds of a run, and in so many runs
 STILL = 8  # readings in a row before it is believed: freed tables leave late
 CLEAR, CERTAIN = 2, 4  # by how many readings a value leads to be believed: one that was expected, another one
@@ -123,11 +123,8 @@ def fit(workload: Workload, processes: int | None, share: Fraction | None, budge
     that was asked for fits.
     """
     most = [processes] if processes is not None else [PROCESSES, 2, 1]
-    shares = [share] if share is not None else [Fraction(1)]
-    while share is None and shares[-1] > SMALLEST:
-        shares.append(shares[-1] / 2)
     need = 0
-    for each in shares:
+    for each in shares_of(share):
         for number in most:
             counts = {name: min(group.count, number) for name, group in workload.processes.items()}
             smaller, origin, outcome = outcome_of(scaled(workload, each, counts))
@@ -144,6 +141,11 @@ def fit(workload: Workload, processes: int | None, share: Fraction | None, budge
         f"the run needs {need >> 20:,} MiB and may take {budget >> 20:,} MiB (--max-memory); a smaller --scale or fewer"
         " --processes need less"
     )
+
+
+def shares_of(share: Fraction | None) -> list[Fraction]:
+    """Return the factors of all sizes to try: the one that is asked for, or 1 and its halves."""
+    return [share] if share is not None else [Fraction(1, 1 << n) for n in range(HALVINGS + 1)]
 
 
 def outcome_of(workload: Workload) -> tuple[Workload, dict[str, str], Outcome]:

@@ -22,11 +22,12 @@ A job is a dictionary:
 * ``cgroup``: the directory of a cgroup that the processes join;
 * ``slot`` and ``spans``: if given, all addresses are moved up by the least multiple of ``slot`` with which no
   ``[start, end]`` of ``spans`` lies in a slot that this program uses itself;
-* ``order``: if given, workers (by number, any number of times) are started one after the other, each of which does all
-  its steps, until one of them is killed; ``usage`` is the file that says how much the cgroup then holds.
+* ``order``: if given, workers (by number) are started one after the other, each of which does all its steps, until the
+  OOM killer acts; ``usage`` is the file that says how much the cgroup then holds, ``events`` the one that counts its
+  kills.  With ``idle`` they map all and access nothing, and nothing is in memory.
 
 The answer is ``{"vmpte": [[before, after step 0, ...], ...], "charged": [before step 0, ...] or null}`` in
-bytes, with ``order`` ``{"fitted": processes, "usage": [before the first one, after it, ...], "died": bool}``, or
+bytes, with ``order`` ``{"usage": [before the first process, after it, ...], "killed": bool}``, or
 ``{"error": text, "denied": bool}``; ``denied``: this kernel or this user may not do it.
 """
 
@@ -152,12 +153,12 @@ class Worker:
             for address in addresses:
                 memory[address] = 1
 
-    def own(self, pages: int) -> None:
+    def own(self, pages: int, used: bool = True) -> None:
         """Have so many pages of private memory."""
         length = pages * PAGE
         start = checked(libc.mmap(0, length, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), "mmap")
         checked(libc.madvise(start, length, ADVICE["nohugepage"]), "madvise")
-        self.write((start, start + length, PAGE))
+        self.write((start, start + length, PAGE) if used else ())
 
     def userfault(self, address: int, length: int, mode: str) -> None:
         """Register the range with a userfaultfd of this process."""
@@ -195,6 +196,19 @@ def prepared(operation: list[Any], shift: int) -> list[Any]:
     if name in TOUCHING:
         return [name, array("q", (value if at % 3 == 2 else value + shift for at, value in enumerate(first))), *rest]
     return operation
+
+
+def idle(operation: list[Any]) -> list[Any]:
+    """Return a prepared operation without its accesses to memory."""
+    name, first, *rest = operation
+    if name == "own":
+        return [name, first, False]
+    return [name, array("q"), *rest] if name in TOUCHING else operation
+
+
+def untouched(segment: dict[str, Any]) -> dict[str, Any]:
+    """Return a segment of which nothing is in memory."""
+    return {key: value for key, value in segment.items() if key not in ("fill", "advise", "cache")}
 
 
 def free_shift(spans: Sequence[Sequence[int]], slot: int) -> int:
@@ -384,10 +398,13 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if job.get("idle"):
+        job["segments"] = {name: untouched(segment) for name, segment in job["segments"].items()}
+        workers = [[[idle(operation) for operation in step] for step in steps] for steps in workers]
     files = open_segments(job["segments"])
     del job["segments"], job["workers"]
     if "order" in job:
-        return start_in_order(files, workers, job["order"], job["usage"])
+        return start_in_order(files, [workers[number] for number in job["order"]], job["usage"], job["events"])
     return in_step(files, workers, lambda: charged(counter, cgroup, job.get("still", STILL)) if counter else None)
 
 
@@ -411,34 +428,41 @@ def in_step(files: dict[str, int], workers: Sequence[Sequence[Any]], read: Calla
     return {"vmpte": readings, "charged": None if None in charges else charges}
 
 
-def start_in_order(
-    files: dict[str, int], workers: Sequence[Sequence[Any]], order: Sequence[int], usage: str
-) -> dict[str, Any]:
-    """Start one process after the other until the kernel kills one of them: the number that were there before."""
-    Path("/proc/self/oom_score_adj").write_text("-1000")  # the processes under test are to die, not who counts them
+def start_in_order(files: dict[str, int], workers: Sequence[Sequence[Any]], usage: str, events: str) -> dict[str, Any]:
+    """Start one process after the other until the OOM killer acts; read what the cgroup holds after each one."""
+    Path("/proc/self/oom_score_adj").write_text("0")  # the processes under test are to die, not who counts them
     members: list[tuple[int, int, int]] = []
+    before = kills(events)
     held = [int(Path(usage).read_text())]
-    died = False
     try:
-        for number in order:
+        for steps in workers:
             try:
-                members.append(start(files, workers[number]))
+                members.append(start(files, steps))
                 answer(members[-1])
-                for _ in workers[number]:
+                for _ in steps:
                     os.write(members[-1][1], b"s")
                     answer(members[-1])
-            except Died as death:
-                if death.number != signal.SIGKILL:
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if ended:
+                    raise Died(ended)
+            except (Failed, OSError):  # whatever went wrong, it is the answer if memory ran out
+                if kills(events) == before:
                     raise
-                died = True
-                break
-            if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):  # the kernel chose another one
-                died = True
+            if kills(events) > before:  # not only this process may be the one that was chosen
                 break
             held.append(int(Path(usage).read_text()))
     finally:
         end_all(members)
-    return {"fitted": len(held) - 1, "usage": held, "died": died}
+    return {"usage": held, "killed": kills(events) > before}
+
+
+def kills(events: str) -> int:
+    """How often the OOM killer has acted in the cgroup of that file (memory.oom_control or memory.events)."""
+    for line in Path(events).read_text().splitlines():
+        name, _, number = line.partition(" ")
+        if name == "oom_kill":
+            return int(number)
+    raise Failed("this kernel does not count the OOM kills of a cgroup", denied=True)
 
 
 def start(files: dict[str, int], steps: Sequence[Any]) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ptcalc.result import LevelTables
+from ptcalc.result import LedgerItem, LevelTables
 
 # A draw that lies further from its expectation than so many standard deviations is no chance (2 in 10^9).
 DEVIATIONS = 6
@@ -73,23 +73,30 @@ class Verification:
 class Boundary:
     """The number of processes that a memory cgroup bears: predicted, and counted when its OOM killer acted.
 
-    ``base_bytes`` is what a process of the experiment takes beside the mappings, measured beforehand.
+    ``processes`` are (group, number as written, number predicted); ``base_bytes`` is what a process of the experiment
+    takes beside mappings and private memory, measured beforehand.  ``items`` is what the predicted processes take of
+    ``limit_bytes``, by ptcalc; ``held_bytes`` what the cgroup held with the last one that fitted.
     """
 
     name: str
     file: str
     arch: str
     kernel: str
+    processes: tuple[tuple[str, int, int], ...]
     share: Fraction
     limit_bytes: int
     base_bytes: int
-    private_bytes: tuple[tuple[str, int], ...]
-    segment_bytes: tuple[tuple[str, int], ...]
-    table_bytes: int
+    items: tuple[LedgerItem, ...]
+    held_bytes: int
     predicted: int
     fitted: int
     killed: bool
     notes: tuple[str, ...] = ()
+
+    @property
+    def demand_bytes(self) -> int:
+        """What the predicted processes take, by ptcalc."""
+        return sum(item.bytes for item in self.items)
 
     @property
     def difference(self) -> int:
@@ -97,6 +104,11 @@ class Boundary:
         return self.fitted - self.predicted
 
     @property
+    def allowed(self) -> int:
+        """The difference that is no contradiction: 2 %, or one process."""
+        return max(1, self.predicted * 2 // 100)
+
+    @property
     def agrees(self) -> bool:
-        """Whether both are the same within 2 % or one process."""
-        return self.killed and abs(self.difference) <= max(1, self.predicted * 2 // 100)
+        """Whether memory ran out where it was predicted."""
+        return self.killed and abs(self.difference) <= self.allowed

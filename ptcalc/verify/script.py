@@ -24,7 +24,7 @@ Flags = NDArray[np.bool_]
 Operations = list[list[Any]]
 
 KIB, MIB = 1 << 10, 1 << 20
-PROCESS = MIB  # of a small process of the mapper: its kernel memory, tables and copies (a third of that, measured)
+PROCESS = 2 * MIB  # of a small process of the mapper: its kernel memory, tables and copies (1.4 MiB, measured)
 INDEX = KIB  # page-cache index of a page with no neighbours: a node of the xarray and its share of those above
 PROGRAM = 64 * MIB  # the mapper itself and its job
 SHMEM, FILE, HUGETLB, PRIVATE = range(len(BACKINGS))
@@ -53,7 +53,17 @@ class Script:
         """Return the job: map, touch and unmap so many times, with a pause before and after each touching."""
         steps = zip(self.maps, self.touches, self.protects, self.unmaps, strict=True)
         workers = [[maps, [], touches, protects, [], unmaps, []] * number for maps, touches, protects, unmaps in steps]
+        return self.job(workers)
+
+    def job(self, workers: list[list[Operations]]) -> dict[str, Any]:
+        """Return a job of processes that do these steps."""
         return {"segments": self.segments, "workers": workers, "slot": self.slot, "spans": self.spans}
+
+    @property
+    def accesses(self) -> int:
+        """How often all processes together access memory."""
+        runs = [operation[1] for operations in self.touches for operation in operations]
+        return sum(len(range(*each[at : at + 3])) for each in runs for at in range(0, len(each), 3))
 
 
 def write(
@@ -66,15 +76,15 @@ def write(
 ) -> Script:
     """Return the script of an outcome of `today` for counts[g] processes of each group.
 
-    One page is accessed in each table; in rows that are ``dense``, every page that the workload says.  ``filled`` are
-    bytes of files (by number) that are in memory from the start, whoever touches them.  Raises CannotDoHere for what
-    this machine's switches rule out.
+    One page is accessed in each table; in rows that are ``dense``, every page that the workload says.  Of shmem, what
+    the processes access is in memory before they start; with ``filled``, bytes by number of a file, so much of those
+    files, and nothing of the others.  Raises CannotDoHere for what this machine rules out.
     """
-    return _Writer(outcome, seed, dense, filled or {}).write(counts)
+    return _Writer(outcome, seed, dense, filled).write(counts)
 
 
 class _Writer:
-    def __init__(self, outcome: Outcome, seed: int, dense: Flags | None, filled: Mapping[int, int]) -> None:
+    def __init__(self, outcome: Outcome, seed: int, dense: Flags | None, filled: Mapping[int, int] | None) -> None:
         self.outcome, self.seed, self.filled = outcome, seed, filled
         self.geometry = outcome.context.geometry
         self.layout = outcome.layout
@@ -212,13 +222,22 @@ class _Writer:
             entry |= {"kind": "file", "directory": tempfile.gettempdir(), "cache": as_runs(found)}
         else:
             entry |= self._in_memory(thp, backing == FILE)
-            filled = min(self.filled.get(file, 0), entry["size"])
-            entry["fill"] = [0, filled, page] if filled else as_runs(found)
-            held = max(held, -(-filled // leaf))
+            if self.filled is not None:
+                found = self._filled(found, self.filled[file]) if file in self.filled else found[:0]
+            entry["fill"] = as_runs(found)
             if file in self.asked and thp == "advise":
                 asked = np.unique(np.concatenate(self.asked[file]))
                 entry["advise"] = {"runs": as_runs(asked), "huge": leaf}
         self.script.bytes += held * (leaf + INDEX)
+
+    def _filled(self, accessed: Ints, size: int) -> Ints:
+        """Return pages of ``size`` bytes together: those that are accessed, and the first ones beside them."""
+        page = self.geometry.base_page
+        pages, number = np.unique(accessed // page), -(-size // page)
+        if len(pages) > number:
+            raise CannotDoHere("more of a segment is accessed than is resident, and nothing is swapped out here")
+        others = np.setdiff1d(np.arange(number), pages, assume_unique=True)[: number - len(pages)]
+        return np.asarray(np.union1d(pages, others) * page)
 
     def _in_memory(self, thp: str, regular: bool) -> dict[str, Any]:
         """Return the kind of a segment of shmem: on a mount of its own where the common switch says otherwise."""
