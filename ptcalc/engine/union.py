@@ -92,7 +92,7 @@ def atoms(covers: Covers, span: int) -> Atoms:
     many = len(covers.scope)
     scope = np.concatenate([covers.scope, covers.scope])
     edge = np.concatenate([covers.lo, covers.hi])
-    order = np.lexsort((edge, scope))
+    order = sorting(scope, edge)
     scope, edge = scope[order], edge[order]
     new = np.ones(len(edge), bool)
     new[1:] = (scope[1:] != scope[:-1]) | (edge[1:] != edge[:-1])

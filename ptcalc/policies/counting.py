@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ptcalc.arch import Level
 from ptcalc.arch.kernels import TableCost
 from ptcalc.engine.footprint import Footprint, Tally, alike, as_columns
-from ptcalc.engine.numbers import product, rounded
+from ptcalc.engine.numbers import rounded
 from ptcalc.result import LevelTables, PageTables
 
 Ints = NDArray[np.int64]
@@ -44,25 +44,17 @@ def page_tables(
     return PageTables(shown, used, is_exact, sd, tuple(found), memcg)
 
 
-def table_bytes(
-    footprint: Footprint, costs: Sequence[TableCost], counts: Ints, each: Callable[[TableCost], int]
-) -> NDArray[Any]:
-    """Return what the tables of all processes come to (bytes), shape (L, C).
+def allocations(footprint: Footprint, costs: Sequence[TableCost], counts: Ints) -> list[NDArray[Any]]:
+    """Return how many allocations the tables of each level need, all processes together, shape (L, C) each.
 
-    ``each`` says what one allocation counts for; ``counts`` are those of `Footprint.tally`, in whose columns different
-    groups may have processes.
+    ``counts`` are those of `Footprint.tally`, but in different columns different groups may have processes.
     """
     parts = alike(counts)
-    if len(parts) > 1:
-        found = [table_bytes(footprint, costs, counts[:, part], each) for part in parts]
-        order = np.argsort(np.concatenate(parts), kind="stable")
-        return np.concatenate(found, axis=1)[:, order]
-    out = np.zeros((footprint.layouts, counts.shape[1]), np.int64)
-    for cost, allocations in zip(costs, _allocations(footprint, costs, counts), strict=False):
-        weight = each(cost)
-        if weight:
-            out = out + product(allocations, np.asarray(weight))
-    return out
+    if len(parts) == 1:
+        return _allocations(footprint, costs, counts)
+    order = np.argsort(np.concatenate(parts), kind="stable")
+    found = [_allocations(footprint, costs, counts[:, part]) for part in parts]
+    return [np.concatenate(level, axis=1)[:, order] for level in zip(*found, strict=True)]
 
 
 def marginal_bytes(footprint: Footprint, costs: Sequence[TableCost], counts: Sequence[int]) -> list[int]:

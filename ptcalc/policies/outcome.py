@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptcalc.arch.kernels import TableCost
 from ptcalc.engine.footprint import Footprint, Tally
-from ptcalc.engine.numbers import Number, columns, is_single
+from ptcalc.engine.numbers import Number, columns, is_single, product
 from ptcalc.layout.plan import ShortPool
 from ptcalc.layout.rows import Layout
 from ptcalc.policies.base import Context, Policy
-from ptcalc.policies.counting import marginal_bytes, page_tables, table_bytes
+from ptcalc.policies.counting import allocations, marginal_bytes, page_tables
 from ptcalc.policies.residency import SegmentMemory, segments
 from ptcalc.policies.view import SharingRule, View
 from ptcalc.result import (
@@ -48,6 +49,8 @@ class Outcome:
     applies_changes: tuple[str, ...]
     short_pools: tuple[ShortPool, ...]
     bounds: tuple[Bound, ...] = ()
+    # For the counts that were asked for last, allocations of tables by level: several figures come from them.
+    _allocated: tuple[tuple[Number, ...], list[NDArray[Any]]] | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -99,8 +102,15 @@ class Outcome:
         return self.footprint.exact_layouts(columns(counts, self.layout.layouts))[:, None]
 
     def _bytes(self, counts: Sequence[Number], each: Callable[[TableCost], int]) -> Number:
-        many = columns(counts, self.layout.layouts)
-        found = table_bytes(self.footprint, self.context.costs, many, each)
+        costs = self.context.costs
+        if not self._allocated or not all(map(operator.is_, self._allocated[0], counts)):
+            many = columns(counts, self.layout.layouts)
+            self._allocated = tuple(counts), allocations(self.footprint, costs, many)
+        found = sum(
+            product(number, np.asarray(weight))
+            for number, cost in zip(self._allocated[1], costs, strict=False)
+            if (weight := each(cost))
+        ) + np.zeros_like(self._allocated[1][0])
         return int(found[0, 0]) if is_single(counts, self.layout.layouts) else found
 
     def processes(self) -> tuple[ProcessTables, ...]:
