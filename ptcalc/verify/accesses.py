@@ -15,22 +15,48 @@ Ints = NDArray[np.int64]
 _MANY = 10**9
 
 
+class Cells:
+    """What draws of the same runs have in common: between two of its edges, slots reach the same tables.
+
+    ``spans`` are the tables that count, bytes by run.
+    """
+
+    def __init__(self, runs: Runs, spans: Ints) -> None:
+        self.runs = runs
+        self._spans = spans
+        self._edges: dict[int, Ints] = {}
+
+    def edges(self, domain: int) -> Ints:
+        """Return the first slot of each cell of a draw, and the number of slots."""
+        if domain not in self._edges:
+            runs = self.runs
+            members = np.flatnonzero(runs.domain == domain)
+            slots = int(runs.slots[members[0]])
+            cuts = [np.array([0, slots])]
+            for run in members:
+                lo, hi, step = int(runs.lo[run]), int(runs.hi[run]), int(runs.step[run])
+                span = int(self._spans[run])
+                borders = np.arange(lo // span + 1, (hi - 1) // span + 1) * span
+                places = np.concatenate([[lo], borders, [hi]]) - int(runs.origin[run])
+                cuts += [places // step, -(-places // step)]
+            self._edges[domain] = np.unique(np.clip(np.concatenate(cuts), 0, slots))
+        return self._edges[domain]
+
+
 class Draws:
     """The draws of one process, made when they are first asked for: a mapping in pieces is one draw.
 
-    ``spans`` are the tables that count, bytes by run; ``seed`` says, with the number of a draw, which one it is:
-    processes with equal seeds draw the same.
+    ``seed`` says, with the number of a draw, which one it is: processes with equal seeds draw the same.
     """
 
-    def __init__(self, runs: Runs, spans: Ints, *seed: int) -> None:
-        self._runs = runs
-        self._spans = spans
+    def __init__(self, cells: Cells, *seed: int) -> None:
+        self._cells = cells
         self._seed = seed
         self._found: dict[int, Ints] = {}
 
     def slots(self, run: int, lo: int, hi: int) -> Ints:
         """Return slots from lo to hi (not included), in order, that reach the same tables as all that were drawn."""
-        domain = int(self._runs.domain[run])
+        domain = int(self._cells.runs.domain[run])
         if domain not in self._found:
             self._found[domain] = self._draw(domain)
         all_ = self._found[domain]
@@ -38,20 +64,12 @@ class Draws:
         return all_[first:end]
 
     def _draw(self, domain: int) -> Ints:
-        """Draw how many slots are hit in each cell, slots that reach the same tables; its first one stands for it."""
-        runs = self._runs
-        members = np.flatnonzero(runs.domain == domain)
-        slots, drawn = int(runs.slots[members[0]]), int(runs.drawn[members[0]])
-        cuts = [np.array([0, slots])]
-        for run in members:
-            lo, hi, step = int(runs.lo[run]), int(runs.hi[run]), int(runs.step[run])
-            span = int(self._spans[run])
-            borders = np.arange(lo // span + 1, (hi - 1) // span + 1) * span
-            places = np.concatenate([[lo], borders, [hi]]) - int(runs.origin[run])
-            cuts += [places // step, -(-places // step)]
-        edges = np.unique(np.clip(np.concatenate(cuts), 0, slots))
+        """Draw which cells are hit; the first slot of each one stands for it."""
+        runs, edges = self._cells.runs, self._cells.edges(domain)
+        member = int(np.flatnonzero(runs.domain == domain)[0])
+        slots, drawn = int(runs.slots[member]), int(runs.drawn[member])
         source = np.random.default_rng((*self._seed, domain))
-        if slots < _MANY:
+        if len(edges) < drawn and slots < _MANY:
             hits = source.multivariate_hypergeometric(np.diff(edges), drawn, method="marginals")
             cells = np.flatnonzero(hits)
         else:

@@ -97,6 +97,7 @@ def verify_boundary(
         budget = min(budget, MEMORY)
     planned = plan(here, notes, processes or PROCESSES, share, limit, budget, seed)
     with Keeper() as keeper, Stage() as stage:
+        machine.take_turns(keeper, alone=False)
         machine.have_huge_pages(planned.script.pages, keeper, allow=allow_sysctl)
         empty, base = _measured_base(stage, keeper, planned, budget)
         predicted = _most(planned.outcome, base)

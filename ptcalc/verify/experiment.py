@@ -29,9 +29,9 @@ TotalCounter = Literal["page-tables", "cgroup"]
 
 PROCESSES = 4  # of each group, if nobody says how many
 HALVINGS = 20
-ROUNDS, ATTEMPTS = 3, 4  # a total is read in so many rounds of a run, and in so many runs
+ROUNDS, ATTEMPTS = 2, 8  # a total is read in so many rounds of a run, and in so many runs
 STILL = 8  # readings in a row before it is believed: freed tables leave late
-CLEAR, CERTAIN = 2, 4  # by how many readings a value leads to be believed: one that was expected, another one
+CLEAR, CERTAIN = 2, 8  # by how many readings a value leads to be believed: one that was expected, another one
 STEPS = 7  # of a round, see `Script.rounds`
 SLAB = 256 << 10  # what slab may add to the kernel memory of a cgroup
 
@@ -74,6 +74,7 @@ def verify_workload(
     fitted = fit(here, processes, share, budget, seed)
     notes += fitted.script.notes
     with Keeper() as keeper, Stage() as stage:  # what was changed is put back when no process is left
+        machine.take_turns(keeper, alone=True)
         machine.have_huge_pages(fitted.script.pages, keeper, allow=allow_sysctl)
         vmpte, totals, unmeasured = _run(stage, keeper, fitted, counter)
     written = {name: group.count for name, group in workload.processes.items()}

@@ -17,6 +17,7 @@ from ptcalc.verify.stage import Keeper
 MIB = 1 << 20
 RESERVE = 256 * MIB  # never used, whatever is asked for
 HUGE_PAGES = Path("/sys/kernel/mm/hugepages")
+MEMINFO = Path("/proc/meminfo")
 THP = Path("/sys/kernel/mm/transparent_hugepage")
 STAT_REFRESH = Path("/proc/sys/vm/stat_refresh")
 
@@ -30,7 +31,7 @@ def running() -> Host:
 
 def available() -> int:
     """Return the bytes that may be used without pushing anything out, of the machine and of the cgroup we are in."""
-    text = Path("/proc/meminfo").read_text()
+    text = MEMINFO.read_text()
     found = re.search(r"^MemAvailable:\s+(\d+) kB", text, re.MULTILINE)
     return min([int(found[1]) << 10 if found else 0, *cgroups.rooms()])
 
@@ -66,6 +67,11 @@ def short_of(pages: Mapping[int, int]) -> dict[int, int]:
         if free < count:
             short[size] = count - free
     return short
+
+
+def take_turns(keeper: Keeper, *, alone: bool) -> None:
+    """Wait until no other verification reads PageTables, or (``alone``) runs at all: it would count these tables."""
+    keeper.lock(MEMINFO, shared=not alone)
 
 
 def have_huge_pages(pages: Mapping[int, int], keeper: Keeper, *, allow: bool) -> None:

@@ -14,7 +14,7 @@ from ptcalc.errors import CannotDoHere
 from ptcalc.layout.rows import BACKINGS, MADVISE, PROTECTIONS, THP, UFFD
 from ptcalc.layout.touch import RANDOM
 from ptcalc.verify import machine
-from ptcalc.verify.accesses import Draws, addresses, as_runs
+from ptcalc.verify.accesses import Cells, Draws, addresses, as_runs
 
 if TYPE_CHECKING:
     from ptcalc.policies import Outcome
@@ -104,7 +104,7 @@ class _Writer:
 
     def write(self, counts: Sequence[int]) -> Script:
         script = self.script
-        spans = self.span[self.runs.row]
+        cells = Cells(self.runs, self.span[self.runs.row])
         number = 0
         for group, count in enumerate(counts):
             rows = np.flatnonzero(self.rows.group == group)
@@ -113,11 +113,11 @@ class _Writer:
             protects: Operations = [
                 ["mprotect", *self._where(int(row)), "none"] for row in rows if self._late(int(row))
             ]
-            together = Draws(self.runs, spans, self.seed, 0, group)
+            together = Draws(cells, self.seed, 0, group)
             for _ in range(count):
                 script.groups.append(group)
                 script.maps.append(maps)
-                draws = Draws(self.runs, spans, self.seed, 1, number), together
+                draws = Draws(cells, self.seed, 1, number), together
                 script.touches.append([self._touch(int(row), *draws) for row in rows if self.by_row[row]])
                 script.protects.append(protects)
                 script.unmaps.append(unmaps)

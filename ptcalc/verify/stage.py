@@ -86,11 +86,11 @@ class Keeper:
         self._locks: list[IO[bytes]] = []
         return self
 
-    def lock(self, path: Path) -> None:
-        """Wait until nobody else has locked a file, and lock it until everything is undone.  Raises OSError."""
+    def lock(self, path: Path, *, shared: bool = False) -> None:
+        """Wait until a file can be locked, and lock it until everything is undone.  Raises OSError."""
         file = path.open("rb")
         self._locks.append(file)
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
     def write(self, path: Path, text: str) -> None:
         """Write to a file of /proc or /sys; what it held is written back at the end.  Raises OSError."""

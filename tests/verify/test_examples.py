@@ -12,7 +12,7 @@ from ptcalc.errors import CannotDoHere
 pytestmark = pytest.mark.kernel
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
-MEMORY = 700 << 20
+MEMORY = 300 << 20
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
