@@ -153,7 +153,7 @@ def sga_block(rows: int, columns: int) -> tuple[Positions, Block]:
         TOUCH: Numbers(source.integers(0, 10**6 + 1, rows), np.full(rows, 10**6)),
         ADDRESS: Numbers(0x60000000 + source.integers(0, 1 << 18, rows) * 4096),
     }
-    counts = {COUNT: Numbers(source.integers(1, 5000, columns))}
+    counts: dict[Path, Numbers] = {COUNT: Numbers(source.integers(1, 5000, columns))}
     return ptcalc.loads(SGA).positions, Block(many, counts)
 
 
