@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import capture, engine, startup
+from benchmarks import capture, engine, scenarios, startup
 from benchmarks.ratio import Ratio
 
 BENCHMARKS: dict[str, Callable[[], Ratio]] = {
@@ -14,6 +14,7 @@ BENCHMARKS: dict[str, Callable[[], Ratio]] = {
     "help": startup.help_text,
     "rows": engine.million_rows,
     "sizes": engine.large_and_small,
+    "scenarios": scenarios.against_c,
 }
 
 TRIES = 3

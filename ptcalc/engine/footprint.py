@@ -6,6 +6,7 @@ tables, which exist once.  Exact counts are integers throughout; what a draw mak
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,8 +62,12 @@ class Tally:
         counts = as_columns(counts)
         layouts, columns = self.shared_expected.shape
         groups = len(counts) // layouts
-        exact = product(counts, self.private_exact[:, None], groups)
-        exact = exact.reshape(layouts, groups, columns).sum(axis=1) + self.shared_exact[:, None]
+        if layouts * columns == 1:  # a single number needs no columns, and is asked for often
+            tables = sum(map(operator.mul, counts[:, 0].tolist(), self.private_exact.tolist()))
+            exact = np.array([[tables + int(self.shared_exact[0])]], object)
+        else:
+            exact = product(counts, self.private_exact[:, None], groups)
+            exact = exact.reshape(layouts, groups, columns).sum(axis=1) + self.shared_exact[:, None]
         if not self.private_expected.any():
             return exact, self.shared_expected
         expected = (counts * self.private_expected).reshape(layouts, groups, columns).sum(axis=1)

@@ -78,7 +78,7 @@ def columns(counts: Sequence[Number], layouts: int) -> Ints:
 
 def product(left: NDArray[Any], right: NDArray[Any], terms: int = 1) -> NDArray[Any]:
     """Return left * right of whole numbers, as int objects where int64 might not hold the sum of so many terms."""
-    if left.dtype != object and right.dtype != object and left.size and right.size:
+    if object not in (left.dtype, right.dtype) and left.size and right.size:
         high = float(np.abs(left).max()) * float(np.abs(right).max())
         if high * terms * 64 < SAFE:
             return np.asarray(left * right)
@@ -94,6 +94,8 @@ def times(left: Number, right: Number) -> Number:
 
 def rounded(value: NDArray[np.float64]) -> NDArray[Any]:
     """Return expectations as whole numbers (to the even one half way), as `product` does where they are large."""
+    if value.size == 1:
+        return np.array(round(value.item()), object).reshape(value.shape)
     if not value.size or float(np.abs(value).max()) * 64 < SAFE:
         return np.rint(value).astype(np.int64)
     return np.array([round(each) for each in value.reshape(-1).tolist()], object).reshape(value.shape)

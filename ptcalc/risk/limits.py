@@ -79,7 +79,7 @@ def largest_of_many(
         candidate = at(numerator, denominator)
         left, place = room(candidate)
         over = sum(candidate) > most
-        return over | np.asarray(left < 0), np.where(over, -1, place)
+        return over | np.asarray(left < 0, bool), np.where(over, -1, place)
 
     zero, one = np.zeros_like(now[0]), np.ones_like(now[0])
     fails_alone, alone = verdict(zero, one)
