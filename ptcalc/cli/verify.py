@@ -75,8 +75,8 @@ def command(
     share = None if scale is None else _parsed("--scale", scale, lambda text: Fraction(parse_share(text)))
     memory = None if max_memory is None else _parsed("--max-memory", max_memory, parse_size)
     size = None if limit is None else _parsed("--limit", limit, parse_size)
-    if share is not None and not 0 < share <= 1:
-        raise click.BadParameter(f"{scale} is not above 0 % and at most 100 %", param_hint="--scale")
+    if share == 0:
+        raise click.BadParameter(f"{scale} of all sizes leaves nothing", param_hint="--scale")
     if size is not None and not oom:
         raise click.BadParameter("only the cgroup of --oom has a limit", param_hint="--limit")
     if counter is not None and oom:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,10 +25,16 @@ STAT_REFRESH = Path("/proc/sys/vm/stat_refresh")
 
 
 def running() -> Host:
-    """Return the machine that ptcalc runs on.  Raises CannotDoHere where it is not Linux."""
+    """Return the machine that ptcalc runs on.  Raises CannotDoHere where ptcalc does not know its page tables."""
     if sys.platform != "linux":
         raise CannotDoHere(f"verify maps memory on a Linux kernel; this is {sys.platform}")
-    return read_host(Live(), [os.getpid()])
+    host = read_host(Live(), [os.getpid()])
+    machine = os.uname().machine
+    if host.geometry.name.startswith("x86_64") and machine != "x86_64":  # it stands in for what is not known
+        raise CannotDoHere(f"the page tables of {machine} are not known to ptcalc")
+    if sys.maxsize < 1 << 32:
+        raise CannotDoHere("verify needs a Python of 64 bits")
+    return host
 
 
 def available() -> int:
@@ -56,6 +64,32 @@ def chosen(switch: str) -> str:
     except OSError:
         return ""
     return found[1] if found else ""
+
+
+def directory_for(size: int) -> str:
+    """Return the directory for temporary files.  Raises CannotDoHere where files of that size (bytes) cannot be in it.
+
+    A tmpfs is no place for a file: its pages are shared memory.
+    """
+    directory = tempfile.gettempdir()
+    place = Path(directory).resolve()
+    # Of mounts on one directory, the last one counts.
+    _, _, kind = max(
+        (len(Path(where).parts), number, kind)
+        for number, (where, kind) in enumerate(mounts())
+        if place.is_relative_to(where)
+    )
+    if kind in ("tmpfs", "ramfs"):
+        raise CannotDoHere(f"{directory} is a {kind}, which has no files on a disk; TMPDIR can name another directory")
+    if shutil.disk_usage(directory).free < size:
+        raise CannotDoHere(f"{directory} has less than {size // MIB + 1:,} MiB free; TMPDIR can name another directory")
+    return directory
+
+
+def mounts() -> list[tuple[str, str]]:
+    """Return (directory, type) of what is mounted."""
+    lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [(where.replace("\\040", " "), kind) for _, where, kind, *_ in lines]
 
 
 def short_of(pages: Mapping[int, int]) -> dict[int, int]:

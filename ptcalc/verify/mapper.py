@@ -157,7 +157,7 @@ class Worker:
         """Have so many pages of private memory."""
         length = pages * PAGE
         start = checked(libc.mmap(0, length, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), "mmap")
-        checked(libc.madvise(start, length, ADVICE["nohugepage"]), "madvise")
+        libc.madvise(start, length, ADVICE["nohugepage"])  # fails only where there are no huge pages
         self.write((start, start + length, PAGE) if used else ())
 
     def userfault(self, address: int, length: int, mode: str) -> None:
@@ -246,7 +246,7 @@ def serve_worker(worker: Worker, steps: Sequence[Sequence[Sequence[Any]]], order
             worker.run(step)
             answer: Any = vmpte(status)
         except OSError as error:
-            answer = {"error": str(error), "denied": error.errno in DENIED}
+            answer = told(error)
         os.write(reports, json.dumps(answer).encode() + b"\n")
     os.read(orders, 1)  # stay alive, with all tables, until everybody has been read
 
@@ -278,10 +278,9 @@ def open_segments(segments: dict[str, dict[str, Any]]) -> dict[str, int]:
             checked(libc.mmap(segment["address"], size, PROT[segment["prot"]], flags, -1, 0), "mmap")
             continue
         if kind == "memfd":
-            fd = os.memfd_create("segment")
+            fd = memfd(0)
         elif kind == "hugetlb":
-            page = segment["page"].bit_length() - 1
-            fd = os.memfd_create("segment", os.MFD_CLOEXEC | MFD_HUGETLB | page << MFD_HUGE_SHIFT)
+            fd = memfd(MFD_HUGETLB | segment["page"].bit_length() - 1 << MFD_HUGE_SHIFT)
         elif kind == "tmpfs":
             fd = private_tmpfs(segment.get("huge", "never"), size)
         else:
@@ -291,6 +290,20 @@ def open_segments(segments: dict[str, dict[str, Any]]) -> dict[str, int]:
         files[name] = fd
         fill(fd, segment)
     return files
+
+
+def memfd(flags: int) -> int:
+    """Create a file in memory."""
+    try:
+        return os.memfd_create("segment", os.MFD_CLOEXEC | flags)
+    except OSError as error:
+        raise OSError(error.errno, f"memfd_create: {error.strerror}") from None
+
+
+def told(error: OSError) -> dict[str, Any]:
+    """Return an error of the system as an answer."""
+    text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return {"error": text, "denied": error.errno in DENIED}
 
 
 def fill(fd: int, segment: dict[str, Any]) -> None:
@@ -420,8 +433,7 @@ def in_step(files: dict[str, int], workers: Sequence[Sequence[Any]], read: Calla
         for _ in range(len(workers[0])):
             charges.append(read())
             for member, values in zip(members, readings, strict=True):
-                os.write(member[1], b"s")
-                values.append(answer(member))
+                values.append(next_step(member))
         charges.append(read())
     finally:
         end_all(members)
@@ -440,8 +452,7 @@ def start_in_order(files: dict[str, int], workers: Sequence[Sequence[Any]], usag
                 members.append(start(files, steps))
                 answer(members[-1])
                 for _ in steps:
-                    os.write(members[-1][1], b"s")
-                    answer(members[-1])
+                    next_step(members[-1])
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                 if ended:
                     raise Died(ended)
@@ -499,6 +510,13 @@ def die_with(parent: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
+def next_step(member: tuple[int, int, int]) -> int:
+    """Have a process under test do its next step; return its VmPTE afterwards."""
+    with contextlib.suppress(BrokenPipeError):  # it has died, of what will be told where its report is missed
+        os.write(member[1], b"s")
+    return answer(member)
+
+
 def answer(member: tuple[int, int, int]) -> int:
     """Read one report line of a process under test: its VmPTE."""
     child, _, reports = member
@@ -532,15 +550,16 @@ def main() -> None:
             except Failed as error:
                 result = {"error": str(error), "denied": error.denied}
             except OSError as error:
-                result = {"error": str(error), "denied": error.errno in DENIED}
+                result = told(error)
             with open(write_end, "w") as handle:
                 json.dump(result, handle)
             os._exit(0)
         os.close(write_end)
         with open(read_end) as handle:
             text = handle.read()
-        os.waitpid(child, 0)
-        sys.stdout.write((text or json.dumps({"error": "the job's process died", "denied": False})) + "\n")
+        if os.waitpid(child, 0)[1]:
+            text = json.dumps({"error": "the process that starts the others died", "denied": False})
+        sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -96,7 +95,6 @@ class _Writer:
         self.by_row: list[list[int]] = [[] for _ in range(len(self.rows.group))]
         for number, row in enumerate(self.runs.row):
             self.by_row[row].append(number)
-        self.thp = machine.chosen("enabled")
         self.in_files: dict[int, list[Ints]] = {}  # accessed offsets of what processes share
         self.asked: dict[int, list[Ints]] = {}  # of those by processes that ask for huge pages
         self.same: dict[int, tuple[Ints, list[int]]] = {}  # what all processes of a group access alike
@@ -151,11 +149,26 @@ class _Writer:
         segment = None if private else str(rows.file[row])
         offset = 0 if private else int(rows.file_offset[row])
         found: Operations = [["mmap", *where, segment, protection, "shared" if rows.shared[row] else "private", offset]]
-        if rows.madvise[row]:
-            found.append(["madvise", *where, MADVISE[rows.madvise[row]]])
+        advice = self._huge_advice(row) if private else MADVISE[rows.madvise[row]]
+        if advice != "none":
+            found.append(["madvise", *where, advice])
         if rows.uffd[row]:
             found.append(["userfault", *where, UFFD[rows.uffd[row]]])
         return found
+
+    def _asks_for_huge(self, row: int) -> bool:
+        """Whether private memory is to have huge pages, by what the file says of switch and advice."""
+        thp, advice = THP[self.rows.thp[row]], MADVISE[self.rows.madvise[row]]
+        return advice != "nohugepage" and (thp in ("always", "within_size") or (thp, advice) == ("advise", "hugepage"))
+
+    def _huge_advice(self, row: int) -> str:
+        """Return the advice with which this machine's switch gives private memory what the file says."""
+        switch, advice = machine.chosen("enabled"), MADVISE[self.rows.madvise[row]]
+        if self._asks_for_huge(row):
+            if switch not in ("always", "madvise"):
+                raise CannotDoHere(f"{machine.THP}/enabled is {switch or 'missing'}: there are no huge pages to be had")
+            return "hugepage"
+        return "none" if switch in ("never", "") or (switch == "madvise" and advice == "none") else "nohugepage"
 
     def _touch(self, row: int, alone: Draws, together: Draws) -> list[Any]:
         rows = self.rows
@@ -192,9 +205,7 @@ class _Writer:
     def _copies(self, row: int, found: Ints) -> None:
         """Count the private copies that one process makes."""
         leaf = int(self.rows.page[row])
-        advice = MADVISE[self.rows.madvise[row]]
-        huge = advice != "nohugepage" if self.thp == "always" else (self.thp, advice) == ("madvise", "hugepage")
-        if self.rows.backing[row] == PRIVATE and huge:
+        if self.rows.backing[row] == PRIVATE and self._asks_for_huge(row):
             leaf = self.geometry.thp_size
         copies = len(np.unique(found // leaf))
         if self.rows.backing[row] == HUGETLB:
@@ -219,7 +230,7 @@ class _Writer:
         leaf = page if thp == "never" else self.geometry.thp_size
         held = len(np.unique(found // leaf))
         if backing == FILE and thp == "never":
-            entry |= {"kind": "file", "directory": tempfile.gettempdir(), "cache": as_runs(found)}
+            entry |= {"kind": "file", "directory": machine.directory_for(held * page), "cache": as_runs(found)}
         else:
             entry |= self._in_memory(thp, backing == FILE)
             if self.filled is not None:

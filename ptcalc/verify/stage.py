@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -57,7 +58,9 @@ class Stage:
             line = self._process.stdout.readline()
         except BrokenPipeError:
             line = ""
-        answer: dict[str, Any] = json.loads(line or '{"error": "the process that maps memory ended early"}')
+        if not line.endswith("\n"):
+            raise CannotDoHere("the process that maps memory was ended by somebody else")
+        answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise CannotDoHere(f"cannot be done here: {answer['error']}")
         return answer
@@ -115,7 +118,8 @@ class Keeper:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps(change) + "\n")
         self._process.stdin.flush()
-        self._process.stdout.readline()
+        if not self._process.stdout.readline():  # without it nothing may be changed
+            raise OSError(errno.EPIPE, "the process that would undo the change has ended")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
