@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ptcalc.arch.kernels import TableCost
 from ptcalc.engine.footprint import Footprint, Tally
-from ptcalc.engine.numbers import Number, columns, is_single, product
+from ptcalc.engine.numbers import Number, columns, distinct, is_single, product
 from ptcalc.layout.plan import ShortPool
 from ptcalc.layout.rows import Layout
 from ptcalc.policies.base import Context, Policy
@@ -160,7 +160,7 @@ class Outcome:
     @property
     def host_mm_bytes(self) -> int:
         """Root tables of the host mms of mshare regions."""
-        regions = len(np.unique(self.view.home[self.view.home >= self.view.groups])) // self.layout.layouts
+        regions = len(distinct(self.view.home[self.view.home >= self.view.groups])) // self.layout.layouts
         return regions * self.context.geometry.root_bytes
 
     @property
