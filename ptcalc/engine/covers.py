@@ -7,7 +7,7 @@ slots; each stays empty with probability exp(log_empty), which is zero where the
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,14 +80,14 @@ class Covers:
     @classmethod
     def concatenate(cls, parts: list[Covers]) -> Covers:
         """Put the rows of several together."""
-        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+        return cls(*(_joined([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
     def moved(self, scope: Ints, shift: Ints, span: int) -> Covers:
         """Return the rows in another scope whose table 0 is table `shift` of this one."""
+        anchor = np.where(self.stride > 0, self.anchor - shift * span, 0) if self.stride.any() else self.anchor
         return Covers(
-            self.run, scope, self.lo - shift, self.hi - shift, self.log_empty, self.held,
-            np.where(self.stride > 0, self.anchor - shift * span, 0), self.stride, self.role,
-        )  # fmt: skip
+            self.run, scope, self.lo - shift, self.hi - shift, self.log_empty, self.held, anchor, self.stride, self.role
+        )
 
     def clipped(self, lo: Ints, hi: Ints) -> Covers:
         """Return the rows as far as they lie within lo <= index < hi (per row)."""
@@ -102,7 +102,28 @@ class Covers:
 def _take(columns: T, which: NDArray[np.bool_] | Ints) -> T:
     """Return the chosen rows of all columns."""
     at = np.flatnonzero(which) if which.dtype == bool else which
-    return type(columns)(*(getattr(columns, f.name)[at] for f in fields(columns)))
+    return type(columns)(*(_chosen(getattr(columns, f.name), at) for f in fields(columns)))
+
+
+def constant(value: float, many: int, dtype: type = np.int64) -> NDArray[Any]:
+    """Return a column with one value in all its rows, which takes no memory and must not be written to."""
+    return np.broadcast_to(np.array(value, dtype), (many,))
+
+
+def _is_constant(column: NDArray[Any]) -> bool:
+    return column.strides == (0,) and len(column) > 0
+
+
+def _chosen(column: NDArray[Any], at: Ints) -> NDArray[Any]:
+    return np.broadcast_to(column[:1], at.shape) if _is_constant(column) else column[at]
+
+
+def _joined(columns: list[NDArray[Any]]) -> NDArray[Any]:
+    columns = [column for column in columns if len(column)] or columns[:1]
+    first = columns[0]
+    if all(map(_is_constant, columns)) and all(column[0] == first[0] for column in columns):
+        return np.broadcast_to(first[:1], (sum(map(len, columns)),))
+    return first if len(columns) == 1 else np.concatenate(columns)
 
 
 def covers(touched: Touched, span: int) -> Covers:
@@ -117,7 +138,7 @@ def covers(touched: Touched, span: int) -> Covers:
 
 def _rows(run: Ints, lo: Ints, hi: Ints, log: Floats, held: Ints, anchor: Ints, stride: Ints) -> Covers:
     many = len(run)
-    return Covers(run, np.zeros(many, np.int64), lo, hi, log, held, anchor, stride, np.zeros(many, np.int8))
+    return Covers(run, constant(0, many), lo, hi, log, held, anchor, stride, constant(TOUCHES, many, np.int8))
 
 
 def _certain(touched: Touched, run: Ints, span: int) -> Covers:
@@ -128,9 +149,10 @@ def _certain(touched: Touched, run: Ints, span: int) -> Covers:
         step = np.where(strided, touched.step, 1)
         last = touched.lo + (last - touched.lo) // step * step
     sparse = strided & (touched.step > span)
-    zero = np.zeros(len(run), np.int64)
-    anchor, stride = np.where(sparse, touched.lo, 0), np.where(sparse, touched.step, 0)
-    return _rows(run, touched.lo // span, last // span + 1, np.full(len(run), -np.inf), zero, anchor, stride)
+    zero = constant(0, len(run))
+    anchor, stride = (np.where(sparse, each, 0) if sparse.any() else zero for each in (touched.lo, touched.step))
+    certain = constant(-np.inf, len(run), np.float64)
+    return _rows(run, touched.lo // span, last // span + 1, certain, zero, anchor, stride)
 
 
 def _random(touched: Touched, run: Ints, span: int) -> Covers:

@@ -120,7 +120,9 @@ class Footprint:
         columns = many.shape[1]
         out = []
         for level in self._levels(many):
-            private = np.broadcast_to(level.private_expected[:, None], (self.groups, columns))
+            private = level.private_expected[:, None]
+            if columns > 1:
+                private = np.broadcast_to(private, (self.groups, columns))
             shared = np.zeros((self.layouts, columns))
             if len(level.moving.count):
                 tables = level.moving.expected(self.touched, many.astype(np.float64))

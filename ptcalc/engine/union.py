@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptcalc.engine.covers import BLOCKS, Covers
+from ptcalc.engine.numbers import distinct
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -165,7 +166,7 @@ def _classes(
     for low in range(lo, hi, width):
         high = min(hi, low + width)
         tables = [_tables(pattern, low, high, span) for pattern in patterns]
-        every = np.unique(np.concatenate(tables))
+        every = distinct(np.concatenate(tables))
         member = np.stack([np.isin(every, part) for part in tables])
         signatures, number = np.unique(member, axis=1, return_counts=True)
         for signature, count in zip(signatures.T, number, strict=True):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ptcalc.engine.covers import BLOCKS, FIRM, TOUCHES, Covers, Touched
 from ptcalc.engine.listed import Listed, covariance, joint_less_product
+from ptcalc.engine.numbers import distinct
 from ptcalc.engine.occupancy import log_empty
 from ptcalc.engine.union import Atoms
 
@@ -307,7 +308,7 @@ def _straddled(
     """Return what slots that reach into two tables of a level add to the covariance of disjoint ones."""
     total, base = 0.0, 0
     column = np.cumsum(random) - 1
-    domains = np.unique(np.concatenate([touched.domain[part.pair_run] for part in parts]))
+    domains = distinct(np.concatenate([touched.domain[part.pair_run] for part in parts]))
     for part, near in zip(parts, neighbours, strict=True):
         some = np.flatnonzero(near > 0)
         if len(some):

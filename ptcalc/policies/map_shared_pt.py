@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ptcalc.engine.numbers import Disagreement
+from ptcalc.engine.numbers import Disagreement, distinct
 from ptcalc.layout.rows import PROTECTIONS, Layout, Place
 from ptcalc.policies.base import AS_OF, Choice, Context, Policy
 from ptcalc.policies.hugetlb_sharing import hugetlb_pmd_sharing, hugetlb_reasons
@@ -37,7 +37,7 @@ class MapSharedPt(Policy):
     def changes(self, layout: Layout, view: View, context: Context) -> tuple[str, ...]:
         """Programs must ask for it with a flag of mmap."""
         names = list(context.workload.segments)
-        chosen = np.unique(view.rows.segment[_chosen(view, context.matrix)])
+        chosen = distinct(view.rows.segment[_chosen(view, context.matrix)])
         return tuple(f"map {names[number]} with MAP_SHARED_PT" for number in chosen)
 
     def sharing(self, view: View, context: Context) -> SharingRule:
@@ -110,7 +110,7 @@ def _chosen(view: View, counts: Ints) -> Flags:
     keys = np.stack([rows.file[picked], delta[picked], rows.protection[picked]], axis=1)
     classes, number = np.unique(keys, axis=0, return_inverse=True)
     number = number.reshape(-1)
-    if len(classes) == len(np.unique(classes[:, 0])):
+    if len(classes) == len(distinct(classes[:, 0])):
         return eligible
     # What each class saves: the private PTE tables of all its processes less the shared ones.
     many = view.groups

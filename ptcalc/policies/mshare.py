@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ptcalc.engine.numbers import distinct
 from ptcalc.layout.rows import PROTECTIONS, Layout, Place
 from ptcalc.layout.vmas import Vmas
 from ptcalc.policies.base import AS_OF, Choice, Context, Policy
@@ -29,7 +30,7 @@ class Mshare(Policy):
     def changes(self, layout: Layout, view: View, context: Context) -> tuple[str, ...]:
         """Programs must map a region instead of the segment."""
         names = list(context.workload.segments)
-        inside = np.unique(view.rows.segment[view.home >= view.groups])
+        inside = distinct(view.rows.segment[view.home >= view.groups])
         unit = self.choice("unit", context)
         return tuple(f"map {names[number]} through an mshare region (a multiple of {unit})" for number in inside)
 

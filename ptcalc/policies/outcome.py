@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ptcalc.arch.kernels import TableCost
 from ptcalc.engine.footprint import Footprint, Tally
-from ptcalc.engine.numbers import Number, columns, is_single, product
+from ptcalc.engine.numbers import Number, columns, distinct, is_single, product
 from ptcalc.layout.plan import ShortPool
 from ptcalc.layout.rows import Layout
 from ptcalc.policies.base import Context, Policy
@@ -106,12 +106,14 @@ class Outcome:
         if not self._allocated or not all(map(operator.is_, self._allocated[0], counts)):
             many = columns(counts, self.layout.layouts)
             self._allocated = tuple(counts), allocations(self.footprint, costs, many)
-        found = sum(
-            product(number, np.asarray(weight))
-            for number, cost in zip(self._allocated[1], costs, strict=False)
-            if (weight := each(cost))
-        ) + np.zeros_like(self._allocated[1][0])
-        return int(found[0, 0]) if is_single(counts, self.layout.layouts) else found
+        weighted = [(number, each(cost)) for number, cost in zip(self._allocated[1], costs, strict=False)]
+        if is_single(counts, self.layout.layouts):
+            return sum(int(number[0, 0]) * weight for number, weight in weighted)
+        found = np.zeros_like(weighted[0][0])
+        for number, weight in weighted:
+            if weight:
+                found = found + product(number, np.asarray(weight))
+        return found
 
     def processes(self) -> tuple[ProcessTables, ...]:
         """Return VmPTE of one process of each group."""
@@ -158,7 +160,7 @@ class Outcome:
     @property
     def host_mm_bytes(self) -> int:
         """Root tables of the host mms of mshare regions."""
-        regions = len(np.unique(self.view.home[self.view.home >= self.view.groups])) // self.layout.layouts
+        regions = len(distinct(self.view.home[self.view.home >= self.view.groups])) // self.layout.layouts
         return regions * self.context.geometry.root_bytes
 
     @property

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ptcalc.engine.covers import Covers, Touched, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
-from ptcalc.engine.numbers import Number, columns, is_single, rounded, smaller, times
+from ptcalc.engine.numbers import Number, columns, distinct, is_single, rounded, smaller, times
 from ptcalc.layout.plan import SegmentPlan, round_up
 from ptcalc.layout.rows import MADVISE, THP, Layout
 from ptcalc.policies.view import PRIVATE, View
@@ -91,7 +91,7 @@ def _whole(plan: SegmentPlan, huge: int) -> Number:
 
 
 def _mappers(layout: Layout, counts: Sequence[Number], segment: int) -> Number:
-    groups = np.unique(layout.rows.group[layout.rows.segment == segment])
+    groups = distinct(layout.rows.group[layout.rows.segment == segment])
     return sum(counts[int(group)] for group in groups)
 
 
@@ -130,7 +130,7 @@ def _copies(layout: Layout, counts: Sequence[Number]) -> list[Number]:
             | ((rows.thp == THP.index("advise")) & (rows.madvise == MADVISE.index("hugepage")))
         )
     )
-    for leaf in np.unique(rows.page[view.run_row[written]]):
+    for leaf in distinct(rows.page[view.run_row[written]]):
         chosen = np.flatnonzero(written & (rows.page[view.run_row] == leaf))
         pair = rows.group[view.run_row[chosen]] * many + rows.segment[view.run_row[chosen]] % many
         pairs, owner = np.unique(pair, return_inverse=True)

@@ -163,7 +163,7 @@ def index_nodes(pages: Number, order: int = 0) -> Number:
     """
     slots = -(-(pages << order) >> XARRAY_SHIFT * (order // XARRAY_SHIFT))
     nodes: Number = 0
-    while np.any(slots):
+    while slots.any() if isinstance(slots, np.ndarray) else slots:
         slots = -(-slots >> XARRAY_SHIFT)
         nodes = nodes + slots
         slots = slots * (slots > 1)
