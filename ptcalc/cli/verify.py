@@ -19,8 +19,8 @@ Value = TypeVar("Value")
     "verify",
     short_help="Does the running kernel say the same?",
     epilog=examples(
-        "ptcalc verify examples/oracle-sga-1500.yaml",
-        "ptcalc verify examples/mixed-sga-reporting.yaml --allow-sysctl --max-memory 2G",
+        "ptcalc verify examples/oracle-sga-1500.yaml --processes 2 --max-memory 500M",
+        "ptcalc verify examples/mixed-sga-reporting.yaml --allow-sysctl --max-memory 500M",
         "ptcalc verify --oom examples/oracle-sga-1500.yaml --limit 300M",
     ),
 )

@@ -114,7 +114,7 @@ def _is_constant(column: NDArray[Any]) -> bool:
     return column.strides == (0,) and len(column) > 0
 
 
-def _chosen(column: NDArray[Any], at: Ints) -> NDArray[Any]:
+def _chosen(column: NDArray[Any], at: NDArray[Any]) -> NDArray[Any]:
     return np.broadcast_to(column[:1], at.shape) if _is_constant(column) else column[at]
 
 
