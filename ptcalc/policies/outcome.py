@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptcalc.arch.kernels import TableCost
-from ptcalc.engine.footprint import Footprint, Tally
-from ptcalc.engine.numbers import Number, columns, distinct, is_single, product
+from ptcalc.engine.footprint import Footprint, Tally, alike
+from ptcalc.engine.numbers import Number, columns, distinct, is_single, product, rounded
 from ptcalc.layout.plan import ShortPool
 from ptcalc.layout.rows import Layout
 from ptcalc.policies.base import Context, Policy
@@ -97,6 +97,25 @@ class Outcome:
         """Return `bytes` of `page_tables` alone, as `page_tables_used` does."""
         return self._bytes(counts, lambda cost: cost.page_tables)
 
+    def vmpte_shown(self, counts: Sequence[Number]) -> list[Number]:
+        """Return VmPTE of one process of each group alone (bytes), as `processes` has it, of one or many scenarios."""
+        layouts = self.layout.layouts
+        many = columns(counts, layouts)
+        weights = [cost.vmpte for cost, _ in zip(self.context.costs, self.context.geometry.added_levels, strict=False)]
+        total = np.repeat(self.view.grown_vmpte()[: len(many), None], many.shape[1], axis=1)
+        for part in alike(many):
+            for tally, weight in zip(self._shown.tally(many[:, part]), weights, strict=False):
+                tables = tally.private_exact[:, None] + rounded(tally.private_expected).astype(np.int64)
+                total[:, part] += tables * weight
+        found = total.reshape(layouts, -1, many.shape[1]).swapaxes(0, 1)
+        return [int(each[0, 0]) for each in found] if is_single(counts, layouts) else list(found)
+
+    @property
+    def _shown(self) -> Footprint:
+        """What VmPTE counts: where shared tables count once, with their file's owner, a sharer shows its own only."""
+        once = any(name == "vmpte" and value == "once" for name, value, _ in self.choices)
+        return self.footprint if once else self.private
+
     def is_exact(self, counts: Sequence[Number]) -> Flags:
         """Tell in which scenarios no draw makes the tables uncertain, shape (L, 1)."""
         return self.footprint.exact_layouts(columns(counts, self.layout.layouts))[:, None]
@@ -120,9 +139,7 @@ class Outcome:
         counts = self.counts
         geometry = self.context.geometry
         weights = [cost.vmpte for cost, _ in zip(self.context.costs, geometry.added_levels, strict=False)]
-        # Where shared tables count once, with their file's owner, a sharer shows its own tables only.
-        once = any(name == "vmpte" and value == "once" for name, value, _ in self.choices)
-        shown = self.footprint if once else self.private
+        shown = self._shown
         private = shown.tally(counts)
         grown = self.view.grown_vmpte()
         marginal = marginal_bytes(self.footprint, self.context.costs, counts)

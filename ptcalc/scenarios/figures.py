@@ -5,11 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from ptcalc.result import RISK_ORDER
 from ptcalc.risk import LIMITED_BY
 
 BOUNDARIES = ("host", "cgroup")
 RISKS = RISK_ORDER
+_TYPES = {"bytes": np.int64, "count": np.int64, "flag": np.bool_, "word": np.int8}
+
+
+def of_group(figure: str, group: str) -> str:
+    """Return the name of the figure of one group."""
+    return f"{figure} of {group}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +28,11 @@ class FigureKind:
     kind: Literal["bytes", "count", "flag", "word"]
     meaning: str
     words: tuple[str, ...] = ()
+
+    @property
+    def dtype(self) -> type[np.generic]:
+        """Of its column."""
+        return _TYPES[self.kind]
 
 
 FIGURES = {
@@ -36,8 +49,10 @@ FIGURES = {
         FigureKind("safe_processes", "count", "largest number of processes at level ok"),
         FigureKind("max_processes", "count", "largest number of processes that is not oom"),
         FigureKind("limited_by", "word", "what binds beyond max_processes", LIMITED_BY),
+        FigureKind("vmpte_bytes", "bytes", "VmPTE of one process, a column for each group"),
     )
 }
+BY_GROUP = ("vmpte_bytes",)
 # These need a search for every scenario, and cost several times what all others do.
 LIMITS = ("safe_processes", "max_processes", "limited_by")
 DEFAULT = tuple(name for name in FIGURES if name not in LIMITS)

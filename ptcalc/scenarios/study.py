@@ -20,25 +20,27 @@ from ptcalc.result import RISK_ORDER
 from ptcalc.risk import Config, Ledger, largest_of_many
 from ptcalc.scenarios.assigning import assigned, rows_each
 from ptcalc.scenarios.block import Block
-from ptcalc.scenarios.figures import DEFAULT, FIGURES, LIMITS
+from ptcalc.scenarios.figures import BY_GROUP, DEFAULT, FIGURES, LIMITS, FigureKind, of_group
+from ptcalc.scenarios.places import place_of
 from ptcalc.scenarios.validity import refused
 from ptcalc.workload.loading import build
 from ptcalc.workload.model import Workload
-from ptcalc.workload.source import Override, Positions
+from ptcalc.workload.sizes import show_size
+from ptcalc.workload.source import Override, Path, Positions
 
 Ints = NDArray[np.int64]
 Figures = dict[str, NDArray[Any]]
 
 # What is evaluated at once stays in the processor's cache, about.
 _ROWS, _SCENARIOS = 1 << 12, 1 << 14
-_TYPES = {"bytes": np.int64, "count": np.int64, "flag": np.bool_, "word": np.int8}
 
 
 class Study:
     """What is asked of every scenario of a document: which policies, which figures.
 
     ``policies`` are names in the order of the contract.  Raises InputError where the document itself is no workload.
-    It holds plain data only and can be sent to other processes.
+    ``option`` stands before values where errors name them.  It holds plain data only and can be sent to other
+    processes.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class Study:
         choices: Mapping[str, str] | None = None,
         geometries: Mapping[str, Geometry] | None = None,
         strict: bool = False,
+        option: str = "",
     ) -> None:
         self.document = document
+        self.option = option
         self.geometries = dict(geometries or {})
         self.strict = strict
         self.config = config or Config()
@@ -61,7 +65,10 @@ class Study:
         estimation.check_names(base, policies, self.choices)
         known = [policy.name for policy in policies_of(base.geometry)]
         self.policies = tuple(known if policies is None else (name for name in known if name in policies))
-        self.figures = tuple(name for name in FIGURES if name in figures)
+        self.name = base.name
+        self.groups = tuple(base.processes)
+        self.figures = figures_of(figures, self.groups)
+        self.geometry, self.kernel = base.geometry.name, base.kernel.text
 
     def evaluate(self, block: Block) -> dict[str, Figures]:
         """Return by policy the figures of all scenarios of a block, shape (L * C,), in the order of `Block`.
@@ -71,7 +78,7 @@ class Study:
         """
         shape = block.height, block.width
         found: dict[str, Figures] = {
-            policy: {name: np.zeros(shape, _TYPES[FIGURES[name].kind]) for name in self.figures}
+            policy: {name: np.zeros(shape, figure.dtype) for name, figure in self.figures.items()}
             for policy in self.policies
         }
         base = self._scenario(block, 0)  # in all but its numbers it is like the others
@@ -139,12 +146,21 @@ class Study:
             found |= {"max_processes": most, "limited_by": binds}
             if "safe_processes" in self.figures:
                 found["safe_processes"] = largest_of_many(ledger, "ok")[0]
+        for group, shown in zip(self.groups, outcome.vmpte_shown(counts) if self._of_groups else (), strict=False):
+            found[of_group("vmpte_bytes", group)] = shown
         return {name: found[name] for name in self.figures}
+
+    @property
+    def _of_groups(self) -> bool:
+        return any(name not in FIGURES for name in self.figures)
 
     def _scenario(self, block: Block, scenario: int) -> Workload:
         """Return one scenario as the loader makes it.  Raises InputError, which names its numbers."""
         numbers = [(path, one.text(0)) for path, one in block.at(scenario).items()]
-        overrides = [Override(path, text, f"{self.document.dotted(path)}={text}") for path, text in numbers]
+        overrides = [
+            Override(path, text, f"{self.option}{self.document.dotted(path)}={_as_written(path, text)}")
+            for path, text in numbers
+        ]
         try:
             return build(self.document.overridden(overrides), strict=self.strict, geometries=self.geometries)
         except InputError as error:
@@ -154,6 +170,21 @@ class Study:
         """Raise the InputError that the loader or the estimate has for a scenario."""
         estimation.evaluate(self._scenario(block, scenario), self.policies, self.choices)
         raise AssertionError("a scenario is refused that the loader and the estimate take")
+
+
+def figures_of(names: Sequence[str], groups: Sequence[str]) -> dict[str, FigureKind]:
+    """Return the figures of those names in the order of FIGURES; one that is told by group is there for each."""
+    found: dict[str, FigureKind] = {}
+    for name, figure in FIGURES.items():
+        if name in names:
+            found |= {of_group(name, group): figure for group in groups} if name in BY_GROUP else {name: figure}
+    return found
+
+
+def _as_written(path: Path, text: str) -> str:
+    """Return a number as people write it: sizes with their unit."""
+    place = place_of(path)
+    return show_size(int(text)) if place is not None and place.unit != "count" and text.isdecimal() else text
 
 
 def _with(error: InputError, document: Positions, overrides: Sequence[Override]) -> InputError:

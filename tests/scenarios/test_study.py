@@ -15,7 +15,7 @@ from ptcalc.errors import InputError
 from ptcalc.result import RISK_ORDER
 from ptcalc.scenarios import study as study_of
 from ptcalc.scenarios.block import Block, Numbers
-from ptcalc.scenarios.figures import BOUNDARIES, FIGURES
+from ptcalc.scenarios.figures import BOUNDARIES, FIGURES, of_group
 from ptcalc.scenarios.places import place_of
 from ptcalc.scenarios.study import Study
 from ptcalc.workload.loading import build
@@ -47,6 +47,7 @@ def alone(document: Positions, numbers: dict[Path, Numbers]) -> dict[str, dict[s
             "safe_processes": level.safe_processes,
             "max_processes": level.max_processes,
             "limited_by": risk.LIMITED_BY.index(level.limited_by),
+            **{of_group("vmpte_bytes", group.name): group.vmpte_bytes for group in result.processes},
         }
     return found
 
