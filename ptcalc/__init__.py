@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         Reason,
         Risk,
     )
-    from ptcalc.sweeping import Axis, Row, Sweep, sweep
+    from ptcalc.sweeping import Axis, Row, Scan, Sweep, scan_workload, sweep
     from ptcalc.verify import Boundary, Figure, Verification, verify_boundary, verify_workload
     from ptcalc.workload import Workload, load, loads
 
@@ -66,7 +66,7 @@ _HOMES = {
         "Reason",
         "Risk",
     ),
-    "ptcalc.sweeping": ("Axis", "Row", "Sweep", "sweep"),
+    "ptcalc.sweeping": ("Axis", "Row", "Scan", "Sweep", "scan_workload", "sweep"),
     "ptcalc.verify": ("Boundary", "Figure", "Verification", "verify_boundary", "verify_workload"),
     "ptcalc.workload": ("Workload", "load", "loads"),
 }
@@ -97,6 +97,7 @@ __all__ = [
     "Recommendations",
     "Risk",
     "Row",
+    "Scan",
     "Sweep",
     "Verification",
     "Workload",
@@ -108,6 +109,7 @@ __all__ = [
     "load",
     "loads",
     "recommend_changes",
+    "scan_workload",
     "sweep",
     "to_dict",
     "verify_boundary",

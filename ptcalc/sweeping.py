@@ -16,13 +16,15 @@ from ptcalc import estimation, risk
 from ptcalc.arch import Geometry
 from ptcalc.errors import InputError
 from ptcalc.result import PolicyResult
+from ptcalc.scenarios.figures import FIGURES
+from ptcalc.scenarios.scan import Scan, scan
 from ptcalc.scenarios.space import Axis
 from ptcalc.scenarios.varied import ARCH, Vary, asked, no_policy, of_combination, varied
 from ptcalc.workload.loading import build, read
 from ptcalc.workload.model import Workload
 from ptcalc.workload.source import Override, Positions
 
-__all__ = ["Axis", "Row", "Sweep", "sweep"]
+__all__ = ["Axis", "Row", "Scan", "Sweep", "scan_workload", "sweep"]
 
 MAX_COMBINATIONS = 10_000
 
@@ -55,7 +57,7 @@ class Sweep:
 
 
 def sweep(
-    workload: str | PathLike[str] | Workload,
+    workload: str | PathLike[str] | Workload | Positions,
     vary: Vary,
     *,
     policies: Sequence[str] | None = None,
@@ -75,7 +77,7 @@ def sweep(
     more than MAX_COMBINATIONS.
     """
     settings = config or risk.Config()
-    document = workload.positions if isinstance(workload, Workload) else read(workload)
+    document = _document(workload)
     own = {**(workload.geometries if isinstance(workload, Workload) else {}), **settings.geometries}
     what = varied(document, vary, own)
     axes, paths, wild = what.axes, what.paths, what.wild
@@ -114,6 +116,36 @@ def sweep(
         if key not in possible:
             raise refusal
     return Sweep(found.name, document.file, axes, tuple(rows))
+
+
+def scan_workload(
+    workload: str | PathLike[str] | Workload | Positions,
+    vary: Vary,
+    *,
+    zipped: bool = False,
+    policies: Sequence[str] | None = None,
+    figures: Sequence[str] = tuple(FIGURES),
+    config: risk.Config | None = None,
+    choices: Mapping[str, str] | None = None,
+    strict: bool = False,
+) -> Scan:
+    """Prepare the rows of any number of combinations, as columns that come in blocks (`Scan.blocks`).
+
+    What stands in them is `figures` of `ptcalc.scenarios.figures.FIGURES`; all else is as in `sweep`.  ``zipped``:
+    the first values of all axes, the second ones, and so on.
+    """
+    document = _document(workload)
+    own = workload.geometries if isinstance(workload, Workload) else {}
+    return scan(
+        document, vary, zipped=zipped, policies=policies, figures=figures, config=config, choices=choices,
+        geometries=own, strict=strict,
+    )  # fmt: skip
+
+
+def _document(workload: str | PathLike[str] | Workload | Positions) -> Positions:
+    if isinstance(workload, Positions):
+        return workload
+    return workload.positions if isinstance(workload, Workload) else read(workload)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from click.core import ParameterSource
 
 from ptcalc.cli.options import debug_option, examples
 from ptcalc.cli.output import emit
+from ptcalc.cli.progress import bar
 from ptcalc.errors import CannotDoHere, InputError, printable
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def command(
         least = parse_size(min_segment)
     with _named("--spread"):
         share = float(parse_share(spread))
-    with _progress() as progress:
+    with bar("processes") as progress:
         found = capture_system(
             proc_root=proc_root,
             sosreport=sosreport,
@@ -131,20 +131,6 @@ def _named(option: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise click.BadParameter(f"{error.message}; accepted: {error.accepted}", param_hint=option) from None
-
-
-@contextmanager
-def _progress() -> Iterator[Progress | None]:
-    """Show a bar on standard error while processes are read, if a person is looking."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bars
-
-    with Bars(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("processes", total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def _write(path: str, text: str) -> None:

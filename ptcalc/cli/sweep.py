@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from ptcalc.cli.files import new_file
 from ptcalc.cli.options import examples, read_answers, require, workload_options
 from ptcalc.cli.output import emit, screen
-from ptcalc.errors import printable
+from ptcalc.cli.progress import bar
+from ptcalc.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ptcalc.report.row_files import RowFile
+    from ptcalc.scenarios.scan import Scan
+    from ptcalc.scenarios.selecting import Column, Condition, Rows
+    from ptcalc.workload.source import Positions
+
+WHOLE = ("json", "markdown")  # each row as estimate tells it
+DETAILED = 10  # combinations of which the text tells as much
+TOTALLED = ("risk", "headroom_bytes", "exact")  # what a page says of all rows
+ALONE = 50_000  # scenarios that are done before other processes have started
 
 
 @click.command(
@@ -14,21 +34,39 @@ from ptcalc.errors import printable
     short_help="The same with other values, on other machines.",
     epilog=examples(
         "ptcalc sweep examples/oracle-sga-1500.yaml --vary host.arch=shipped --policy today --policy hugetlb-default",
+        "ptcalc sweep examples/postgres-600.yaml --vary processes.backend.count=100..3000:100 --policy today",
         "ptcalc sweep examples/postgres-600.yaml --vary processes.backend.count=300,600 --policy today --format csv",
     ),
 )
 @click.option(
     "--vary",
     "axes",
-    metavar="PATH=V1,V2,...",
+    metavar="PATH=VALUES",
     multiple=True,
     required=True,
-    help="Values for a place of the file, as they would stand there; may be repeated: every combination.",
+    help="Values for a place of the file: 1,2,3 or 100..3000:100 or 1%..100%:log20. May be repeated: every"
+    " combination.",
 )
-@workload_options("text", "json", "csv", "markdown")
+@click.option("--zip", "zipped", is_flag=True, help="The first values of all axes, the second ones, and so on.")
+@click.option("--where", "conditions", metavar="CONDITION", multiple=True, help="Only rows such as 'risk>=critical'.")
+@click.option("--top", metavar="N", type=click.IntRange(min=1), help="Only the N rows with the largest --by.")
+@click.option("--by", metavar="COLUMN", help="What --top goes by; -COLUMN for the smallest.")
+@click.option("--columns", "names", metavar="A,B,...", help="Only these columns beside the axes and the policy.")
+@click.option("-o", "--output", metavar="FILE", help="Write to this file, in place of standard output.")
+@click.option("--force", is_flag=True, help="Replace the file of --output if it exists.")
+@click.option("--jobs", metavar="N", type=click.IntRange(min=1), help="Processes that evaluate; by default all cores.")
+@workload_options("text", "json", "csv", "jsonl", "parquet", "markdown")
 def command(
     workload: str,
     axes: tuple[str, ...],
+    zipped: bool,
+    conditions: tuple[str, ...],
+    top: int | None,
+    by: str | None,
+    names: str | None,
+    output: str | None,
+    force: bool,
+    jobs: int | None,
     form: str,
     policies: tuple[str, ...],
     choices: tuple[str, ...],
@@ -47,32 +85,268 @@ def command(
     answers = read_answers(choices)
     for key in answers if policies else ():
         require(key.partition(".")[0], policies, "evaluated policy", "--choice")
-    import ptcalc
+    if (top is None) != (by is None):
+        raise click.UsageError("--top and --by: the one says how many rows, the other which")
+    if force and output is None:
+        raise click.UsageError("--force: there is no --output to replace")
+    if form == "parquet" and output is None:
+        raise click.UsageError("--format parquet: --output names the file")
+    for option, given in (("--where", conditions), ("--top", top), ("--columns", names), ("--zip", zipped)):
+        if given and form in WHOLE:
+            raise click.UsageError(f"{option} does not go with --format {form}; csv, jsonl and parquet have it")
     from ptcalc import risk
-    from ptcalc.report import sweep_report
+    from ptcalc.workload.loading import read
 
     settings = None if config is None else risk.load_config(config)
-    found = ptcalc.sweep(workload, vary, policies=policies or None, config=settings, choices=answers, strict=strict)
-    if form == "json":
-        from ptcalc.report.json_report import render
+    options: dict[str, Any] = {
+        "policies": policies or None,
+        "config": settings,
+        "choices": answers,
+        "strict": strict,
+    }
+    document = read(workload)
+    with ExitStack() as stack:
+        file = None if output is None else stack.enter_context(new_file(output, force=force))
+        if form in WHOLE:
+            _deliver(_whole(document, vary, options, form), file)
+            return
+        found = _Run(document, vary, options, _Selection(conditions, top, by, names), zipped, jobs, form)
+        if form == "text":
+            _deliver(found.text(), file)
+        else:
+            found.write(file, form)
+    found.say_the_rest()
 
-        emit(render(sweep_report.to_dict(found)))
-    elif form == "csv":
-        emit(sweep_report.render_csv(found))
-    elif form == "markdown":
-        emit(sweep_report.render_markdown(found))
+
+class _Run:
+    """All combinations on their way to a file or a page."""
+
+    def __init__(
+        self,
+        document: Positions,
+        vary: dict[str, str],
+        options: dict[str, Any],
+        selection: _Selection,
+        zipped: bool,
+        jobs: int | None,
+        form: str,
+    ) -> None:
+        import ptcalc
+
+        self._asked = document, vary, options
+        self._selection = selection
+        self._jobs = jobs
+        self._scan = ptcalc.scan_workload(document, vary, zipped=zipped, figures=selection.figures(form), **options)
+        self._interrupted = False
+        selection.check(self._scan)
+
+    def text(self) -> str:
+        """Return the report for people: of few combinations what estimate tells of each, of many the first ones."""
+        import ptcalc
+        from ptcalc.report import scan_report, sweep_report
+
+        found, selection = self._scan, self._selection
+        if len(found) <= DETAILED and selection.all and not found.space.zipped:
+            document, vary, options = self._asked
+            return sweep_report.render_text(ptcalc.sweep(document, vary, **options), screen())
+        summary = scan_report.Summary(found)
+        with ExitStack() as stack:
+            for rows in selection.chosen(summary.passing(self._evaluated(stack))):
+                summary.keep(rows)
+        shown = [column.name for column in selection.shown(found.columns)]
+        return scan_report.render(found, summary, screen(), shown, chosen=selection.some)
+
+    def write(self, file: Path | None, form: str) -> None:
+        """Write the rows."""
+        with ExitStack() as stack:
+            blocks = self._selection.chosen(self._evaluated(stack))
+            rows_file = stack.enter_context(_rows_to(file, form, self._selection.shown(self._scan.columns)))
+            for rows in blocks:
+                rows_file.write(rows)
+
+    def _evaluated(self, stack: ExitStack) -> Iterator[Rows]:
+        """Return the rows until there are no more or somebody interrupts, which waits for the end of a block."""
+        from ptcalc.scenarios.running import cores, processes
+
+        workers = self._jobs or (cores() if len(self._scan) > ALONE else 1)
+        executor = stack.enter_context(processes(workers))
+        told = stack.enter_context(bar("combinations", per_second=True))
+        asked_to_stop = stack.enter_context(_interrupts())
+        many = len(self._scan)
+        for rows in self._scan.blocks(executor, workers, progress=told and (lambda done: told(done, many))):
+            yield rows
+            if asked_to_stop():
+                self._interrupted = self._scan.done < many
+                return
+
+    def say_the_rest(self) -> None:
+        """Say on standard error what is not possible, and how far it came.  Raises Exit if it was interrupted."""
+        for refusal in self._scan.refusals:
+            what = ", ".join(f"{path}={value}" for path, value in refusal.values)
+            policy = f", {refusal.policy}" if refusal.policy else ""
+            click.echo(f"ptcalc: not possible: {printable(f'{what}{policy}: {refusal.why}')}", err=True)
+        if self._interrupted:
+            done, many = self._scan.done, len(self._scan)
+            click.echo(f"ptcalc: interrupted after {done:,} of {many:,} combinations; their rows are whole", err=True)
+            raise click.exceptions.Exit(130)
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Give what tells whether somebody has pressed Ctrl-C; a second time ends the program at once."""
+    pressed: list[int] = []
+
+    def remember(number: int, _: object) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Selection:
+    """Which rows and columns are wanted."""
+
+    def __init__(self, conditions: Sequence[str], top: int | None, by: str | None, names: str | None) -> None:
+        self._conditions = conditions
+        self._top = top
+        self._by = (by or "").removeprefix("-")
+        self._smallest = (by or "").startswith("-")
+        self._names = None if names is None else [name.strip() for name in names.split(",")]
+        self._parsed: list[Condition] = []
+
+    @property
+    def some(self) -> bool:
+        """Whether not all rows are wanted."""
+        return bool(self._conditions or self._top)
+
+    @property
+    def all(self) -> bool:
+        """Whether all rows and columns are wanted."""
+        return not self.some and self._names is None
+
+    def figures(self, form: str) -> Sequence[str]:
+        """Return the figures that must be evaluated: all, or those of --columns, and what rows are chosen by."""
+        from ptcalc.scenarios.figures import FIGURES
+
+        if self._names is None:
+            return tuple(FIGURES)
+        needed = [*self._names, self._by, *self._conditions, *(TOTALLED if form == "text" else ())]
+        # Conditions are not yet parsed: whatever they name may be a figure.
+        return [name for name in FIGURES if any(name in text for text in needed)]
+
+    def check(self, found: Scan) -> None:
+        """Raise click.BadParameter for columns that are not there and values that never stand in them."""
+        from ptcalc.scenarios.selecting import column_of, parse_condition
+
+        columns = found.columns
+        with _option("--where"):
+            self._parsed = [parse_condition(text, columns) for text in self._conditions]
+        with _option("--by"):
+            if self._by:
+                column_of(self._by, columns)
+        with _option("--columns"):
+            for name in self._names or ():
+                column_of(name, [*columns, *_families(columns)])
+
+    def shown(self, columns: Sequence[Column]) -> list[Column]:
+        """Return the columns that are written."""
+        if self._names is None:
+            return list(columns)
+        policy = [column.name for column in columns].index("policy")
+        wanted = set(self._names)
+        return [
+            column
+            for at, column in enumerate(columns)
+            if at <= policy or column.name in wanted or column.name.partition(" of ")[0] in wanted
+        ]
+
+    def chosen(self, blocks: Iterable[Rows]) -> Iterator[Rows]:
+        """Return the rows that are wanted."""
+        from ptcalc.scenarios.selecting import best, meeting
+
+        meeting_ = meeting(blocks, self._parsed)
+        if self._top is None:
+            return meeting_
+        return iter([best(meeting_, self._by, self._top, smallest=self._smallest)])
+
+
+def _families(columns: Sequence[Column]) -> list[Column]:
+    """Return what stands for the columns of all groups: ``vmpte_bytes``."""
+    from dataclasses import replace
+
+    return [replace(column, name=column.name.partition(" of ")[0]) for column in columns if " of " in column.name]
+
+
+def _whole(document: Positions, vary: dict[str, str], options: dict[str, Any], form: str) -> str:
+    """Return the report of all that estimate tells of each combination."""
+    import ptcalc
+    from ptcalc.report import sweep_report
+    from ptcalc.report.json_report import render
+
+    found = ptcalc.sweep(document, vary, **options)
+    return render(sweep_report.to_dict(found)) if form == "json" else sweep_report.render_markdown(found)
+
+
+def _deliver(text: str, file: Path | None) -> None:
+    if file is None:
+        emit(text)
     else:
-        emit(sweep_report.render_text(found, screen()))
+        file.write_text(text, encoding="utf-8")
 
 
-def _vary(axes: tuple[str, ...]) -> dict[str, list[str]]:
-    """Return ``PATH=V1,V2`` texts as path -> values."""
-    vary: dict[str, list[str]] = {}
+@contextmanager
+def _rows_to(file: Path | None, form: str, columns: Sequence[Column]) -> Iterator[RowFile]:
+    """Give what rows are written to."""
+    from ptcalc.report import row_files
+
+    if form == "parquet":
+        assert file is not None
+        parquet = row_files.Parquet(file, columns)
+        try:
+            yield parquet
+        finally:
+            parquet.close()
+        return
+    make = row_files.Csv if form == "csv" else row_files.JsonLines
+    if file is not None:
+        with file.open("w", encoding="utf-8", newline="") as handle:
+            yield make(handle, columns)
+        return
+    yield make(_Standard(), columns)
+
+
+class _Standard:
+    """Standard output, block by block."""
+
+    def write(self, text: str) -> int:
+        """Write to standard output, as `emit` does."""
+        emit(text)
+        return len(text)
+
+
+@contextmanager
+def _option(name: str) -> Iterator[None]:
+    """Say which option a refused value belongs to."""
+    try:
+        yield
+    except InputError as error:
+        guess = f"; did you mean {error.suggestion}?" if error.suggestion else ""
+        raise click.BadParameter(f"{error.message}{guess}; accepted: {error.accepted}", param_hint=name) from None
+
+
+def _vary(axes: tuple[str, ...]) -> dict[str, str]:
+    """Return ``PATH=VALUES`` texts as path -> values."""
+    vary: dict[str, str] = {}
     for axis in axes:
         path, given, values = axis.partition("=")
         if not (path and given):
-            raise click.BadParameter(f"'{printable(axis)}' is not of the form PATH=V1,V2", param_hint="--vary")
+            raise click.BadParameter(f"'{printable(axis)}' is not of the form PATH=VALUES", param_hint="--vary")
         if path in vary:
             raise click.BadParameter(f"{printable(path)} is given twice", param_hint="--vary")
-        vary[path] = [value.strip() for value in values.split(",")]
+        vary[path] = values
     return vary

@@ -1,11 +1,9 @@
-"""``ptcalc sweep`` as text, Markdown, CSV and JSON: a row for each combination of values and policy."""
+"""``ptcalc sweep`` as text, Markdown and JSON: all that estimate tells of each combination of values and policy."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ptcalc.errors import printable
@@ -13,7 +11,7 @@ from ptcalc.report import format as fmt
 from ptcalc.report.json_report import policy_to_dict
 from ptcalc.report.page import Cell, Column, Page, Screen
 from ptcalc.report.terminal import RISK_STYLE, RISK_TEXT, limit
-from ptcalc.result import PolicyResult
+from ptcalc.result import Availability, PolicyResult
 from ptcalc.sweeping import Row, Sweep
 
 Json = dict[str, Any]
@@ -68,26 +66,6 @@ def render_markdown(sweep: Sweep) -> str:
     return "\n".join(lines) + "\n"
 
 
-def render_csv(sweep: Sweep) -> str:
-    """Return a line of titles and one for each row, numbers exact, bytes; what a row has not is empty."""
-    groups = _groups(sweep)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    vmpte = [f"{figure} of {printable(group)}" for group in groups for figure in ("vmpte_bytes", "vmpte_sd_bytes")]
-    writer.writerow(
-        [
-            *(printable(axis.path) for axis in sweep.axes),
-            *("policy", "state", "page_tables_bytes", "used_bytes", "exact", "sd_bytes", *vmpte),
-            *(*MEMORY, "risk", "safe_processes", "max_processes", "limited_by", "why"),
-        ]
-    )
-    for row in sweep.rows:
-        figures = [""] * (4 + len(vmpte) + len(MEMORY) + 4) if row.result is None else _figures(row.result)
-        state = row.result.availability.state if row.result else ""
-        writer.writerow([*map(printable, row.values), row.policy, state, *figures, printable(row.why)])
-    return out.getvalue()
-
-
 def to_dict(sweep: Sweep) -> Json:
     """Return what ``ptcalc sweep --format json`` prints: a row's figures are those of estimate, bytes, exact."""
     return {
@@ -106,19 +84,6 @@ def _row_to_dict(row: Row, sweep: Sweep) -> Json:
     answer = policy_to_dict(row.result)
     memory = {key: answer["memory"][key] for key in MEMORY}
     return report | {key: answer[key] for key in ANSWER} | {"memory": memory}
-
-
-def _figures(result: PolicyResult) -> list[object]:
-    tables, memory, risk = result.page_tables, result.memory, result.risk
-    return [
-        tables.bytes,
-        tables.used_bytes,
-        "true" if tables.exact else "false",
-        0 if tables.sd_bytes is None else tables.sd_bytes,
-        *(each for group in result.processes for each in (group.vmpte_bytes, group.vmpte_sd_bytes or 0)),
-        *(getattr(memory, key) for key in MEMORY),
-        *(risk.level, risk.safe_processes, risk.max_processes, risk.limited_by),
-    ]
 
 
 def _results(sweep: Sweep) -> list[PolicyResult]:
@@ -203,12 +168,18 @@ def _notes(sweep: Sweep, shown: Collection[str]) -> list[str]:
     marked = any(not group.vmpte_defined for result in results for group in result.processes)
     if marked and any(title.startswith(VMPTE) for title in shown):
         notes.append(f"{VMPTE} with *: no kernel defines it for these shared tables; assumed: as if they were private.")
-    others = {result.policy: result.availability for result in results if not result.availability.deployable}
-    if others:
-        as_of = max(availability.as_of for availability in others.values())
-        names = ", ".join(f"{name} ({availability.state})" for name, availability in others.items())
-        notes.append(f"In no mainline kernel as of {as_of}: {names}.")
-    return notes
+    note = not_mainline({result.policy: result.availability for result in results})
+    return [*notes, note] if note else notes
+
+
+def not_mainline(policies: Mapping[str, Availability]) -> str:
+    """Return which policies nobody can have yet; nothing if all are there."""
+    others = {name: availability for name, availability in policies.items() if not availability.deployable}
+    if not others:
+        return ""
+    as_of = max(availability.as_of for availability in others.values())
+    names = ", ".join(f"{name} ({availability.state})" for name, availability in others.items())
+    return f"In no mainline kernel as of {as_of}: {names}."
 
 
 def _line(cells: Sequence[str]) -> str:

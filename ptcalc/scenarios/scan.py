@@ -59,7 +59,7 @@ class Task:
     part: Part
     variant: _Variant
 
-    def run(self) -> tuple[dict[str, NDArray[Any]], list[tuple[int, str]]]:
+    def run(self) -> tuple[dict[str, NDArray[Any]], list[tuple[int, InputError]]]:
         """Return the figures of all rows of the part, and the scenarios (places in it) that are refused, and why."""
         space, study = self.space.thing, self.variant.study.thing
         block = space.block(self.part)
@@ -76,7 +76,7 @@ class Task:
         return columns, [(int(where[at]), why) for at, why in refused]
 
 
-def _run(task: Task) -> tuple[dict[str, NDArray[Any]], list[tuple[int, str]]]:
+def _run(task: Task) -> tuple[dict[str, NDArray[Any]], list[tuple[int, InputError]]]:
     return task.run()
 
 
@@ -97,24 +97,35 @@ class Scan:
         self.refusals = list(refusals)
         self._what = what
         self._variants = variants
-        first = next(iter(variants.values())).study.thing
+        studies = [variant.study.thing for variant in variants.values()]
+        known = {name: availability for study in studies for name, availability in study.availability.items()}
+        self.availability = {policy: known[policy] for policy in self.policies}
+        states = [availability.state for availability in self.availability.values()]
+        self._states = tuple(dict.fromkeys(states))
+        self._state_of = np.array([self._states.index(state) for state in states], np.int8)
+        first = studies[0]
+        self.done = 0  # scenarios whose rows have been handed out
         self.name, self.file = first.name, first.document.file
         self._figures = first.figures
         self._kinds = [_axis_kind(space, at) for at in range(len(self.axes))]
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The columns of rows: the axes, ``policy``, and the figures."""
+        """The columns of rows: the axes, ``policy`` and its ``state`` (who has it), and the figures."""
         axes = [
             Column(axis.path, kind, axis.values if kind == "word" else ())  # type: ignore[arg-type]
             for axis, (kind, _) in zip(self.axes, self._kinds, strict=True)
         ]
         figures = [Column(name, figure.kind, figure.words) for name, figure in self._figures.items()]
-        return (*axes, Column("policy", "word", self.policies), *figures)
+        return (*axes, Column("policy", "word", self.policies), Column("state", "word", self._states), *figures)
 
     def __len__(self) -> int:
         """Return the number of scenarios."""
         return len(self.space)
+
+    def values(self, axis: int) -> NDArray[Any]:
+        """Return all values of an axis as rows have them: numbers, or the places of its words."""
+        return self._kinds[axis][1]
 
     def tasks(self, size: int = PART) -> Iterator[Task]:
         """Return the work in parts of at most so many scenarios, in the order of their rows."""
@@ -145,13 +156,14 @@ class Scan:
         counted: Counter[tuple[object, ...]] = Counter()
         for columns, refused in in_order(_run, remembered(), executor, workers):
             task = tasks.pop(0)
-            yield self.rows(task, columns, refused)
             for at, why in refused:
                 self._refuse(task, at, why, counted)
+            self.done = task.part.first + len(task.part)
+            yield self.rows(task, columns, refused)
             if progress is not None:
-                progress(task.part.first + len(task.part))
+                progress(self.done)
 
-    def rows(self, task: Task, columns: Mapping[str, NDArray[Any]], refused: Sequence[tuple[int, str]]) -> Rows:
+    def rows(self, task: Task, columns: Mapping[str, NDArray[Any]], refused: Sequence[tuple[int, InputError]]) -> Rows:
         """Return the rows of a task with their axes and policies, those of refused scenarios left out."""
         policies = task.variant.policies
         each = len(policies)
@@ -159,6 +171,7 @@ class Scan:
         for axis, (_, values), places in zip(self.axes, self._kinds, self.space.places(task.part), strict=True):
             rows[axis.path] = np.repeat(values[places], each)
         rows["policy"] = np.tile(np.array(policies, np.int8), len(task.part))
+        rows["state"] = self._state_of[rows["policy"]]
         rows.update(columns)
         if refused:
             keep = np.ones(len(task.part), bool)
@@ -167,16 +180,16 @@ class Scan:
             rows = {name: column[keep] for name, column in rows.items()}
         return rows
 
-    def _refuse(self, task: Task, at: int, why: str, counted: Counter[tuple[object, ...]]) -> None:
+    def _refuse(self, task: Task, at: int, why: InputError, counted: Counter[tuple[object, ...]]) -> None:
         places = [int(index[at]) for index in self.space.places(task.part)]
         values = tuple((axis.path, axis.values[place]) for axis, place in zip(self.axes, places, strict=True))
-        self.refusals.append(Refusal(values, "", why))
+        self.refusals.append(Refusal(values, "", why.message))
         # What no architecture can have is not for want of a better one.
         others = tuple(place for place, path in zip(places, self._what.paths, strict=True) if path != ARCH)
         counted[others] += 1
         many = next(len(axis.values) for axis, path in zip(self.axes, self._what.paths, strict=True) if path == ARCH)
         if counted[others] == many:
-            raise InputError(why)
+            raise why
 
 
 def scan(
@@ -289,14 +302,14 @@ def _axis_kind(space: Space, at: int) -> tuple[str, NDArray[Any]]:
     return "count" if place.unit == "count" else "bytes", np.array(each, np.int64)
 
 
-def _lenient(study: Study, block: Block) -> tuple[dict[str, dict[str, NDArray[Any]]], list[tuple[int, str]]]:
+def _lenient(study: Study, block: Block) -> tuple[dict[str, dict[str, NDArray[Any]]], list[tuple[int, InputError]]]:
     """Evaluate what can be; return zeros for the scenarios that are refused, and which and why."""
     try:
         return study.evaluate(block), []
     except InputError as error:
         if len(block) == 1:
             nothing = {name: np.zeros(1, figure.dtype) for name, figure in study.figures.items()}
-            return dict.fromkeys(study.policies, nothing), [(0, error.message)]
+            return dict.fromkeys(study.policies, nothing), [(0, error)]
     height, width = block.height, block.width
     rows, columns = np.arange(height), np.arange(width)
     if height > 1:
@@ -307,7 +320,7 @@ def _lenient(study: Study, block: Block) -> tuple[dict[str, dict[str, NDArray[An
         policy: {name: np.zeros((height, width), figure.dtype) for name, figure in study.figures.items()}
         for policy in study.policies
     }
-    refused: list[tuple[int, str]] = []
+    refused: list[tuple[int, InputError]] = []
     for some, across in halves:
         part, wrong = _lenient(study, block.take(some, across))
         for policy, figures in part.items():

@@ -64,6 +64,7 @@ class Study:
         base = build(document, strict=strict, geometries=self.geometries)
         estimation.check_names(base, policies, self.choices)
         known = [policy.name for policy in policies_of(base.geometry)]
+        self.availability = {policy.name: policy.availability for policy in policies_of(base.geometry)}
         self.policies = tuple(known if policies is None else (name for name in known if name in policies))
         self.name = base.name
         self.groups = tuple(base.processes)

@@ -7,6 +7,7 @@ import io
 import json
 import random
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -197,7 +198,7 @@ def test_what_an_architecture_cannot_do_is_said_in_its_row(file: Path) -> None:
 
 
 WRONG = [
-    (["--vary", "host.arch"], "'host.arch' is not of the form PATH=V1,V2"),
+    (["--vary", "host.arch"], "'host.arch' is not of the form PATH=VALUES"),
     (["--vary", "=1"], "not of the form"),
     (["--vary", "host.memory=1GiB", "--vary", "host.memory=2GiB"], "host.memory is given twice"),
     (["--vary", "processes.sever.count=1"], "there is no 'sever' in processes\n  did you mean 'server'?"),
@@ -212,7 +213,7 @@ WRONG = [
     (["--vary", "processes.server.mappings.0.=1"], "there is no '' in processes.server.mappings[0]"),
     (["--vary", "host.=1"], "there is no '' in host"),
     (["--vary", "processes.server.count=-1"], "--vary processes.server.count=-1: processes.server.count: "),
-    (["--vary", "processes.server.count=1,,2"], "--vary processes.server.count=: processes.server.count: no value"),
+    (["--vary", "processes.server.count=1,,2"], "--vary processes.server.count: ',2' stands where a value should be"),
     (["--vary", "host.arch=x86_64,z80"], "--vary host.arch=z80: host.arch: unknown architecture 'z80'"),
     (["--vary", "host.kernel=9.9"], "--vary host.kernel=9.9: host.kernel: '9.9': unknown kernel version"),
     (["--vary", "processes.server.mappings=1"], "accepted: a list"),
@@ -224,7 +225,29 @@ WRONG = [
     (["--vary", "host.arch=s390x", "--policy", "hugetlb-2M"], "accepted: today, private, hugetlb-1M"),
     (["--vary", "host.arch=s390x", "--policy", "today", "--choice", "mshare.x=1"], "no evaluated policy"),
     (["--vary", "host.arch=s390x", "--choice", "mshare.x=1"], "'mshare.x' is no open choice"),
-    (["--vary", f"processes.server.count={','.join(map(str, range(1, 10_002)))}"], "10,001 combinations of values"),
+    (["--vary", "processes.server.count=1..10001:1", "--format", "json"], "10,001 combinations of values"),
+    (["--vary", "name=1..10001:1"], "no numbers stand at this place"),
+    (["--vary", f"name={','.join(map(str, range(10_001)))}"], "10,001 combinations of values that are no numbers"),
+    (["--vary", "processes.server.count=1..3:1", "--zip", "--vary", "host.memory=1GiB,2GiB"], "2 values beside 3 of"),
+    (["--vary", "host.memory=1GiB", "--where", "risk"], "'risk' is no condition"),
+    (["--vary", "host.memory=1GiB", "--where", "rsk=ok"], "there is no column 'rsk'; did you mean risk?"),
+    (["--vary", "host.memory=1GiB", "--where", "risk>fatal"], "accepted: ok, warning, critical, oom"),
+    (["--vary", "host.memory=1GiB", "--where", "headroom_bytes>1 parsec"], "'parsec' is no unit"),
+    (["--vary", "host.memory=1GiB", "--where", "exact=perhaps"], "accepted: true or false"),
+    (["--vary", "host.memory=1GiB", "--top", "3"], "--top and --by"),
+    (["--vary", "host.memory=1GiB", "--by", "risk"], "--top and --by"),
+    (["--vary", "host.memory=1GiB", "--top", "0", "--by", "risk"], "--top"),
+    (["--vary", "host.memory=1GiB", "--top", "1", "--by", "size"], "there is no column 'size'"),
+    (["--vary", "host.memory=1GiB", "--columns", "risk,size"], "there is no column 'size'"),
+    (["--vary", "host.memory=1GiB", "--force"], "no --output to replace"),
+    (["--vary", "host.memory=1GiB", "--format", "parquet"], "--output names the file"),
+    (
+        ["--vary", "host.memory=1GiB", "--format", "json", "--where", "risk=ok"],
+        "--where does not go with --format json",
+    ),
+    (["--vary", "host.memory=1GiB", "--output", "/nowhere/x.csv"], "/nowhere/x.csv cannot be written: No such file"),
+    (["--vary", "host.memory=1GiB", "--output", "/"], "/ is a directory"),
+    (["--vary", "host.memory=1GiB", "--jobs", "0"], "--jobs"),
     (
         ["--vary", "processes.server.mappings.1.touch=1%", "--vary", "processes.server.mappings.1.touch.amount=1%"],
         "--vary processes.server.mappings.1.touch.amount: processes.server.mappings[1].touch is varied already",
@@ -290,42 +313,196 @@ def _row(report: dict[str, Any], name: str, count: str, policy: str) -> dict[str
     return dict(row)
 
 
-def test_csv_says_what_json_says(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every row, with exact integers."""
-    report = json.loads(_swept(file, "json", capsys))
-    rows = list(csv.DictReader(io.StringIO(_swept(file, "csv", capsys))))
+def _csv(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
 
-    assert len(rows) == len(report["rows"])
-    for line, row in zip(rows, report["rows"], strict=True):
+
+def test_csv_and_json_lines_say_what_json_says(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every row, with exact integers: the columns are evaluated all at once, the objects one by one."""
+    report = json.loads(_swept(file, "json", capsys))
+    rows = _csv(_swept(file, "csv", capsys))
+    objects = [json.loads(line) for line in _swept(file, "jsonl", capsys).splitlines()]
+
+    assert len(rows) == len(objects) == len(report["rows"])
+    for line, each, row in zip(rows, objects, report["rows"], strict=True):
         tables, memory, risk = row["page_tables"], row["memory"], row["risk"]
         expected = {
-            **row["values"],
+            "host.arch": row["values"]["host.arch"],
+            "processes.server.count": int(row["values"]["processes.server.count"]),
             "policy": row["policy"],
             "state": row["availability"]["state"],
             "page_tables_bytes": tables["bytes"],
             "used_bytes": tables["used_bytes"],
-            "exact": "true" if tables["exact"] else "false",
-            "sd_bytes": tables.get("sd_bytes", 0),
-            "vmpte_bytes of server": row["processes"][0]["vmpte_bytes"],
-            "vmpte_sd_bytes of server": row["processes"][0].get("vmpte_sd_bytes", 0),
+            "exact": tables["exact"],
             **memory,
             "risk": risk["level"],
             **{key: risk[key] for key in ("safe_processes", "max_processes", "limited_by")},
-            "why": "",
+            "vmpte_bytes of server": row["processes"][0]["vmpte_bytes"],
         }
-        assert line == {key: str(value) for key, value in expected.items()}
+        assert each == expected
+        assert line == {
+            key: str(value).lower() if value in (True, False) else str(value) for key, value in expected.items()
+        }
 
 
-@pytest.mark.parametrize("form", ["text", "markdown", "csv", "json"])
+@pytest.mark.parametrize("form", ["text", "markdown", "csv", "jsonl", "json"])
 def test_rows_without_figures(file: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What an architecture cannot do is said in every format."""
+    """What an architecture cannot do is said in every format, on standard error where there are rows alone."""
     out = _swept(file, form, capsys, "--vary", "segments.sga.size=4GiB", "--policy", "today")
     assert "do not fit" not in out
 
-    arguments = ["--vary", "host.arch=all", "--vary", "segments.sga.size=300GiB", "--policy", "thp"]
+    arguments = ["--vary", "host.arch=all", "--vary", "segments.sga.size=4GiB,300GiB", "--policy", "thp"]
     assert main(["sweep", str(file), *arguments, "--format", form]) == 0
-    out = capsys.readouterr().out
-    assert "300 GiB do not fit user space of riscv64-sv39" in out
+    out, err = capsys.readouterr()
+    assert "300 GiB do not fit user space of riscv64-sv39" in (err if form in ("csv", "jsonl") else out)
+    if form == "csv":
+        sv39 = [row["segments.sga.size"] for row in _csv(out) if row["host.arch"] == "riscv64-sv39"]
+        assert sv39 == [str(4 << 30)]
+
+
+def test_what_no_architecture_can_do_is_an_error(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A combination that all of them refuse is not for want of a better machine."""
+    clusters = "processes.server.mappings.1.touch.cluster=1MiB,1000"
+    for form in ("csv", "json"):
+        assert main(["sweep", str(file), "--vary", "host.arch=all", "--vary", clusters, "--format", form]) == 2
+        assert "cluster=1000" in capsys.readouterr().err
+
+
+GRID = ["--vary", "segments.sga.size=1GiB..5GiB:1GiB", "--vary", "processes.server.count=100..3000:100"]
+
+
+def test_the_page_of_a_grid(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first rows, how many more there are, totals, and a map whose cells are those rows."""
+    assert main(["sweep", str(file), *GRID, "--policy", "today"]) == 0
+    page = capsys.readouterr().out
+    assert main(["sweep", str(file), *GRID, "--policy", "today", "--format", "csv"]) == 0
+    rows = _csv(capsys.readouterr().out)
+
+    assert len(rows) == 150
+    assert "and 110 more rows" in page
+    totals = next(line for line in page.splitlines() if re.match(r"today +\d", line)).split()[1:]
+    assert totals == [str(sum(row["risk"] == level for row in rows)) for level in ("ok", "warning", "critical", "oom")]
+    assert len(set(totals)) > 1
+    mapped = [
+        line for line in page.splitlines() if re.match(r"\d GiB +-?\d\S* +-?\d\S*  ", line) and "today" not in line
+    ]
+    assert len(mapped) == 5
+    marks = {"ok": "", "warning": "w", "critical": "c", "oom": "#"}
+    for line in mapped:
+        size, cells = int(line[0]), line.split()[2:]
+        risks = {
+            row["processes.server.count"]: row["risk"] for row in rows if row["segments.sga.size"] == str(size << 30)
+        }
+        assert cells[0].lstrip("-0123456789.,") == marks[risks["100"]]
+        assert cells[-1].lstrip("-0123456789.,") == marks[risks["3000"]]
+
+
+def test_some_rows(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Conditions and the best ones pick from the same rows."""
+
+    def swept(*more: str) -> list[dict[str, str]]:
+        assert main(["sweep", str(file), *GRID, "--format", "csv", *more]) == 0
+        return _csv(capsys.readouterr().out)
+
+    rows = swept()
+    assert swept("--where", "risk>=critical", "--where", "policy=today") == [
+        row for row in rows if row["risk"] in ("critical", "oom") and row["policy"] == "today"
+    ]
+    assert swept("--where", "headroom_bytes < -1 GiB", "--where", "segments.sga.size != 5 GiB") == [
+        row for row in rows if int(row["headroom_bytes"]) < -(1 << 30) and row["segments.sga.size"] != str(5 << 30)
+    ]
+    assert (
+        swept("--top", "7", "--by", "page_tables_bytes")
+        == sorted(rows, key=lambda row: -int(row["page_tables_bytes"]))[:7]
+    )
+    assert (
+        swept("--top", "3", "--by", "-headroom_bytes", "--where", "exact=true")
+        == sorted((row for row in rows if row["exact"] == "true"), key=lambda row: int(row["headroom_bytes"]))[:3]
+    )
+    short = swept("--columns", "risk,vmpte_bytes", "--where", "used_bytes>0")
+    assert list(short[0]) == [*list(rows[0])[:3], "risk", "vmpte_bytes of server"]
+    assert [row["risk"] for row in short] == [row["risk"] for row in rows if row["used_bytes"] != "0"]
+
+
+def test_values_side_by_side(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --zip, the n-th values of all axes, words among them."""
+    axes = ["--vary", "host.arch=x86_64,s390x,s390x", "--vary", "processes.server.count=10,20,30"]
+    assert main(["sweep", str(file), "--zip", *axes, "--policy", "today", "--format", "csv"]) == 2
+    assert "as many values on all axes" in capsys.readouterr().err  # a value that stands twice counts once
+
+    axes = ["--vary", "host.arch=x86_64,s390x", "--vary", "processes.server.count=10,20"]
+    assert main(["sweep", str(file), "--zip", *axes, "--policy", "today", "--format", "csv"]) == 0
+    rows = _csv(capsys.readouterr().out)
+    assert [(row["host.arch"], row["processes.server.count"]) for row in rows] == [("x86_64", "10"), ("s390x", "20")]
+    for row in rows:
+        text = WORKLOAD.replace("count: 10", f"count: {row['processes.server.count']}")
+        text = text.replace("used: 1 GiB", f"used: 1 GiB, arch: {row['host.arch']}")
+        today = ptcalc.estimate(ptcalc.loads(text)).policy("today")
+        assert int(row["page_tables_bytes"]) == today.page_tables.bytes
+
+
+def test_files_are_written_whole_and_only_once(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that exists stays, unless --force; an error leaves nothing behind."""
+    target = tmp_path / "rows.csv"
+    command = ["sweep", str(file), *GRID, "--format", "csv", "--output", str(target)]
+    before = set(tmp_path.iterdir())
+    assert main([*command, "--where", "nothing=1"]) == 2
+    bad = ["--vary", "processes.server.mappings.1.touch.cluster=64KiB,1000"]
+    assert main([*command, *bad]) == 2
+    assert set(tmp_path.iterdir()) == before
+
+    capsys.readouterr()
+    assert main(command) == 0
+    text = target.read_text()
+    assert capsys.readouterr().out == ""
+    assert main([*command, "--policy", "today"]) == 2
+    assert f"{target} exists" in capsys.readouterr().err
+    assert target.read_text() == text
+    assert main([*command, "--policy", "today", "--force"]) == 0
+    assert 0 < len(target.read_text()) < len(text)
+    assert set(tmp_path.iterdir()) == {*before, target}
+
+
+def test_parquet_has_the_same_rows(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Numbers are numbers, words are words, in row groups."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    target = tmp_path / "rows.parquet"
+    axes = [*GRID, "--vary", "processes.server.mappings.0.touch=1%..100%:log5"]
+    assert main(["sweep", str(file), *axes, "--format", "parquet", "--output", str(target)]) == 0
+    assert main(["sweep", str(file), *axes, "--format", "jsonl"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert parquet.read_table(target).to_pylist() == lines
+
+
+def test_workers_change_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows are the same bytes with one process and with three."""
+    axes = [*GRID, "--vary", "processes.server.mappings.0.touch=1%..100%:log5", "--format", "csv"]
+    outputs = set()
+    for jobs in ("1", "3"):
+        assert main(["sweep", str(file), *axes, "--jobs", jobs]) == 0
+        outputs.add(capsys.readouterr().out)
+    assert len(outputs) == 1
+
+
+def test_interrupted_rows_are_whole(file: Path, tmp_path: Path) -> None:
+    """Ctrl-C ends with 130, says how far it came, and leaves rows that are whole."""
+    target = tmp_path / "rows.csv"
+    axes = ["--vary", "segments.sga.size=1GiB..100GiB:4MiB", "--vary", "processes.server.count=1..3000:1"]
+    words = [sys.executable, "-m", "ptcalc", "sweep", str(file), *axes, "--columns", "risk", "--format", "csv"]
+    process = subprocess.Popen([*words, "--output", str(target)], stderr=subprocess.PIPE, text=True)
+    while not any(each.stat().st_size > 1 << 20 for each in tmp_path.iterdir() if each.name.startswith(".rows")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+
+    assert process.returncode == 130
+    found = re.search(r"interrupted after ([\d,]+) of 76,035,000 combinations; their rows are whole", said)
+    assert found is not None, said
+    lines = target.read_text().splitlines()
+    policies = len({line.split(",")[2] for line in lines[1:100]})
+    assert len(lines) - 1 == int(found[1].replace(",", "")) * policies
+    assert len({line.count(",") for line in lines}) == 1
 
 
 def test_policies_that_nobody_has_are_marked(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -378,14 +555,16 @@ def test_axes_have_short_titles_where_they_are_clear(file: Path) -> None:
     ]
 
 
-def test_names_do_nothing(file: Path) -> None:
+def test_names_do_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No name from a file is markup in Markdown, moves a cursor or breaks a row."""
     name = "a|b <b>*x*_y_`z` [l](http://e.x) www.e.x @me ~s~ \\| &amp; \u202e\x1b[31m"
     hostile = json.dumps(name)
     workload = ptcalc.loads(WORKLOAD.replace("  server:", f"  {hostile}:").replace("what if", hostile))
     found = ptcalc.sweep(workload, {"host.arch": ["x86_64"]})
 
-    for text in (sweep_report.render_text(found, Screen()), sweep_report.render_csv(found)):
+    file.write_text(workload.positions.text)
+    assert main(["sweep", str(file), "--vary", "host.arch=x86_64", "--format", "csv"]) == 0
+    for text in (sweep_report.render_text(found, Screen()), capsys.readouterr().out):
         assert not {"\x1b", "\u202e"} & set(text)
     lines = sweep_report.render_markdown(found).splitlines()
     table = [line for line in lines if line.startswith("|")]

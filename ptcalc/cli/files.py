@@ -1,0 +1,51 @@
+"""Files that commands write: whole or not at all, and never in place of another one unasked."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ptcalc.errors import InputError
+
+
+@contextmanager
+def new_file(path: str, *, force: bool) -> Iterator[Path]:
+    """Give the name of a file beside ``path``, which takes its place once the block is left without an error.
+
+    Raises InputError where ``path`` exists (unless ``force``), is a directory, or cannot be written.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise InputError(f"{path} is a directory", accepted="the name of a file")
+    if not force and os.path.lexists(target):
+        raise InputError(f"{path} exists", accepted="another name, or --force to replace it")
+    # Where a device or a pipe stands, nothing can take its place.
+    if target.exists() and not target.is_file():
+        yield target
+        return
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
+    try:
+        temporary.touch(0o666, exist_ok=False)
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from None
+    try:
+        yield temporary
+        if force:
+            temporary.replace(target)
+        else:
+            os.link(temporary, target)  # fails where another program has made it in the meantime
+    except FileExistsError:
+        raise InputError(f"{path} exists", accepted="another name, or --force to replace it") from None
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _unwritable(path: str, error: OSError | ValueError) -> InputError:
+    why = getattr(error, "strerror", None) or str(error)
+    return InputError(f"{path} cannot be written: {why}", accepted="a file in a directory that can be written")
