@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ptcalc.workload.source import Positions
 
 WHOLE = ("json", "markdown")  # each row as estimate tells it
-DETAILED = 10  # combinations of which the text tells as much
+DETAILED = 30  # combinations of which the text tells as much
 TOTALLED = ("risk", "headroom_bytes", "exact")  # what a page says of all rows
 ALONE = 50_000  # scenarios that are done before other processes have started
 
@@ -146,10 +146,10 @@ class _Run:
         from ptcalc.report import scan_report, sweep_report
 
         found, selection = self._scan, self._selection
-        if len(found) <= DETAILED and selection.all and not found.space.zipped:
+        summary = scan_report.Summary(found)
+        if len(found) <= DETAILED and selection.all and not found.space.zipped and summary.heat is None:
             document, vary, options = self._asked
             return sweep_report.render_text(ptcalc.sweep(document, vary, **options), screen())
-        summary = scan_report.Summary(found)
         with ExitStack() as stack:
             for rows in selection.chosen(summary.passing(self._evaluated(stack))):
                 summary.keep(rows)

@@ -27,18 +27,17 @@ Number = int | Fraction
 
 
 def parse_values(text: str, path: Path) -> tuple[str, ...]:
-    """Return the values of an axis, each once, as they would stand at ``path`` in a file.
+    """Return the values of an axis as they would stand at ``path`` in a file; those of a range each once.
 
     Raises InputError for what is no list of values, for a range at a place that holds no number, and for more than
     MAX_VALUES.
     """
-    found: dict[str, None] = {}
+    found: list[str] = []
     for value, quoted in _parts(text):
         match = None if quoted else _RANGE.fullmatch(value)
-        for each in (value,) if match is None else _range(match, value, path):
-            found[each] = None
-            if len(found) > MAX_VALUES:
-                raise InputError(f"more than {MAX_VALUES:,} values", accepted="larger steps")
+        found += [value] if match is None else dict.fromkeys(_range(match, value, path))
+        if len(found) > MAX_VALUES:
+            raise InputError(f"more than {MAX_VALUES:,} values", accepted="larger steps")
     return tuple(found)
 
 

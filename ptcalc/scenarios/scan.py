@@ -113,7 +113,7 @@ class Scan:
     def columns(self) -> tuple[Column, ...]:
         """The columns of rows: the axes, ``policy`` and its ``state`` (who has it), and the figures."""
         axes = [
-            Column(axis.path, kind, axis.values if kind == "word" else ())  # type: ignore[arg-type]
+            Column(axis.path, kind, tuple(dict.fromkeys(axis.values)) if kind == "word" else ())  # type: ignore[arg-type]
             for axis, (kind, _) in zip(self.axes, self._kinds, strict=True)
         ]
         figures = [Column(name, figure.kind, figure.words) for name, figure in self._figures.items()]
@@ -211,7 +211,7 @@ def scan(
     """
     settings = config or Config()
     own = {**(geometries or {}), **settings.geometries}
-    what = varied(document, vary, own)
+    what = varied(document, vary, own, zipped=zipped)
     space = Space(what.axes, what.paths, zipped=zipped)
     if len(space.variants) > MAX_VARIANTS:
         text = f"{len(space.variants):,} combinations of values that are no numbers"
@@ -292,13 +292,13 @@ def _axis_kind(space: Space, at: int) -> tuple[str, NDArray[Any]]:
     """Return what an axis holds, and its values as rows have them."""
     numbers = space.numbers[at]
     place = place_of(space.paths[at])
-    if numbers is None or place is None:
-        return "word", np.arange(len(space.axes[at].values))
-    each = [numbers.number(number) for number in range(len(numbers.values))]
-    if all(isinstance(number, Fraction) for number in each):
+    each = [] if numbers is None else [numbers.number(number) for number in range(len(numbers.values))]
+    shares = sum(isinstance(number, Fraction) for number in each)
+    if numbers is None or place is None or 0 < shares < len(each):
+        place_of_word = {word: number for number, word in enumerate(dict.fromkeys(space.axes[at].values))}
+        return "word", np.array([place_of_word[word] for word in space.axes[at].values])
+    if shares:
         return "share", np.array([float(number) for number in each])
-    if any(isinstance(number, Fraction) for number in each):
-        return "word", np.arange(len(each))
     return "count" if place.unit == "count" else "bytes", np.array(each, np.int64)
 
 

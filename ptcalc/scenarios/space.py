@@ -66,10 +66,12 @@ class Space:
                 if len(axis.values) != lengths[0]:
                     text = f"{len(axis.values):,} values beside {lengths[0]:,} of {axes[0].path}"
                     raise InputError(text, accepted="as many values on all axes", file=f"--vary {axis.path}")
-            each = [tuple(axis.values[place] for axis in axes) for place in range(lengths[0] if axes else 1)]
-            # One after the other as long as their words are the same.
-            runs = groupby(range(len(each)), key=lambda place: tuple(each[place][at] for at in self.words))
-            self._runs = [(words, list(places)) for words, places in runs]
+            all_ = range(lengths[0] if axes else 1)
+            words_of = [tuple(axes[at].values[place] for at in self.words) for place in all_]
+            # Together as long as their words are the same, if there are numbers that differ.
+            alone = not self._counted
+            runs = groupby(all_, key=lambda place: (words_of[place], place if alone else 0))
+            self._runs = [(words, list(places)) for (words, _), places in runs]
             self.variants = [words for words, _ in self._runs]
         else:
             self.variants = list(product(*(axes[at].values for at in self.words)))

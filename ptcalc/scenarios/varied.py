@@ -35,10 +35,11 @@ class Varied:
         return [Override(self.paths[at], value, origin(self.axes[at].path, value)) for at, value in values]
 
 
-def varied(document: Positions, vary: Vary, own: Mapping[str, Geometry]) -> Varied:
+def varied(document: Positions, vary: Vary, own: Mapping[str, Geometry], *, zipped: bool = False) -> Varied:
     """Return what dotted paths and their values mean: a list of values, or a text as `parse_values` takes it.
 
-    ``own`` are architectures beside the known ones.  Raises InputError, with the path as its place.
+    A value counts once on an axis, unless values stand beside each other (``zipped``).  ``own`` are architectures
+    beside the known ones.  Raises InputError, with the path as its place.
     """
     paths = _paths(document, vary)
     known = {**arch.known(), **own}
@@ -58,7 +59,7 @@ def varied(document: Positions, vary: Vary, own: Mapping[str, Geometry]) -> Vari
             values = [name for names in spelled for name in names]
         if not values:
             raise InputError("no value", accepted="one value or more", file=f"--vary {dotted}")
-        axes.append(Axis(dotted, tuple(dict.fromkeys(values))))
+        axes.append(Axis(dotted, tuple(values if zipped else dict.fromkeys(values))))
     return Varied(tuple(axes), tuple(paths), frozenset(wild))
 
 
