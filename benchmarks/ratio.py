@@ -38,7 +38,7 @@ class Ratio:
     def __str__(self) -> str:
         verdict = "ok  " if self.holds else "SLOW"
         times = f"{self.subject_seconds * 1e3:.1f} ms / {self.reference_seconds * 1e3:.1f} ms"
-        return f"{verdict} {self.value:6.2f}  limit {self.limit:5.2f}  {self.name} ({times})"
+        return f"{verdict} {self.value:6.3f}  limit {self.limit:5.2f}  {self.name} ({times})"
 
 
 def measure(name: str, subject: Run, reference: Run, *, limit: float, rounds: int) -> Ratio:

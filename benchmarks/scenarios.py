@@ -12,18 +12,22 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
 import ptcalc
+from benchmarks import loop
 from benchmarks.ratio import Ratio
 from ptcalc import estimation, risk
 from ptcalc.scenarios.block import Block, Numbers
+from ptcalc.scenarios.running import in_order
 from ptcalc.scenarios.study import Study
 from ptcalc.workload.source import Path as Place
 
@@ -114,7 +118,7 @@ class InC:
         subprocess.run(["cc", "-O3", "-march=native", "-shared", "-fPIC", "-o", library, source, "-lm"], check=True)
         self._run = ctypes.CDLL(str(library)).scenarios
         self._run.restype = None
-        self._constants = self._measured()
+        self._constants = self.measured()
 
     def __call__(self, rows: Sequence[Ints], count: Ints) -> Ints:
         """Return the figures of scenarios, shape (S, policies, figures)."""
@@ -126,7 +130,7 @@ class InC:
         return out
 
     @staticmethod
-    def _measured() -> Ints:
+    def measured() -> Ints:
         """Return the constants of the ledger: all that the four axes do not change."""
         workload = ptcalc.loads(WORKLOAD)
         [outcome] = estimation.evaluate(workload, ["today"])
@@ -159,7 +163,6 @@ def against_c(scenarios: int = 1_000_000) -> Ratio:
         print("scenarios: not measured, there is no C compiler (cc) here")
         return Ratio("scenarios / C", 0.0, 1.0, 1.5)
     grid = Grid.of(200, scenarios // 500_000, 25, 100)
-    blocks = grid.blocks(2000)
     with tempfile.TemporaryDirectory() as folder:
         in_c = InC(folder)
         compare(in_c, Grid.of(11, 13, 9, 7))
@@ -167,16 +170,82 @@ def against_c(scenarios: int = 1_000_000) -> Ratio:
         some = slice(0, 20_000)
         args = [np.repeat(column[some], len(grid.count)) for column in rows]
         count = np.tile(grid.count, len(args[0]) // len(grid.count))
-        workers = os.cpu_count() or 1
         ours, theirs = [], []
-        with ProcessPoolExecutor(workers) as pool:
-            list(pool.map(_evaluate, blocks[: 2 * workers]))  # start-up
+        with _pool(os.cpu_count() or 1) as pool:
             for _ in range(ROUNDS):
-                start = time.perf_counter()
-                done = sum(pool.map(_evaluate, blocks))
-                ours.append((time.perf_counter() - start) / done)
+                done, seconds = _evaluated(pool, grid)
+                ours.append(seconds / done)
                 start = time.perf_counter()
                 in_c(args, count)
                 theirs.append((time.perf_counter() - start) / len(count))
     name = f"{done:,} scenarios, 8 policies / C, per 1,000,000"
-    return Ratio(name, sorted(ours)[ROUNDS // 2] * 1e6, sorted(theirs)[ROUNDS // 2] * 1e6, 1.5)
+    return Ratio(name, median(ours) * 1e6, median(theirs) * 1e6, 1.5)
+
+
+def ten_million() -> Ratio:
+    """The same with ten million scenarios."""
+    return against_c(10_000_000)
+
+
+def against_loop() -> Ratio:
+    """The engine on all cores against a plain loop in Python, per scenario."""
+    grid, few = Grid.of(200, 2, 25, 100), Grid.of(5, 3, 5, 4)
+    constants = InC.measured()
+    sizes, addresses, shares = few.rows()
+    listed = [
+        (size, -(-size * share // (10**6 * PAGE)), address, count)
+        for size, address, share in zip(sizes.tolist(), addresses.tolist(), shares.tolist(), strict=True)
+        for count in few.count.tolist()
+    ]
+    start = time.perf_counter()
+    plain = [loop.scenario(*each, constants.tolist()) for each in listed]
+    slow = (time.perf_counter() - start) / len(listed)
+    [block] = few.blocks(1 << 40)
+    for at, figures in enumerate(study().evaluate(block).values()):
+        there = np.array([found[at] for found in plain])
+        for column, name in enumerate(("used_bytes", "headroom_bytes")):
+            if (np.abs(figures[name] - there[:, column]) > 1e-9 * np.abs(there[:, column]) + 8 * PAGE).any():
+                raise RuntimeError(f"the loop in Python and the engine differ in {name}")
+    with _pool(os.cpu_count() or 1) as pool:
+        fast = median(seconds / done for done, seconds in (_evaluated(pool, grid) for _ in range(ROUNDS)))
+    return Ratio("scenarios / a loop in Python, per 1,000,000", fast * 1e6, slow * 1e6, 1 / 50)
+
+
+def two_cores() -> Ratio:
+    """Two cores against one, median of nine runs in turns."""
+    grid = Grid.of(200, 2, 25, 100)
+    times: tuple[list[float], list[float]] = ([], [])
+    if (os.cpu_count() or 1) < 2:
+        print("cores: not measured, there is one core here")
+        return Ratio("two cores / one", 0.0, 1.0, 1 / 1.6)
+    with _pool(2) as two, _pool(1) as one:
+        for _ in range(9):
+            for pool, taken in zip((two, one), times, strict=True):
+                taken.append(_evaluated(pool, grid)[1])
+    return Ratio("two cores / one", median(times[0]), median(times[1]), 1 / 1.6)
+
+
+def flat() -> Ratio:
+    """Time per scenario for 100,000,000 against 1,000,000."""
+    taken = []
+    with _pool(os.cpu_count() or 1) as pool:
+        for addresses in (2, 200):
+            done, seconds = _evaluated(pool, Grid.of(200, addresses, 25, 100))
+            taken.append((done, seconds / done))
+    (few, first), (many, last) = taken
+    return Ratio(f"{many:,} scenarios / {few:,}, per 1,000,000", last * 1e6, first * 1e6, 1.3)
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Give processes that have evaluated something, so that start-up is no part of what is measured."""
+    with ProcessPoolExecutor(workers) as pool:
+        list(pool.map(_evaluate, Grid.of(200, 2, 25, 100).blocks(2000)[: 2 * workers]))
+        yield pool
+
+
+def _evaluated(pool: ProcessPoolExecutor, grid: Grid) -> tuple[int, float]:
+    """Return how many scenarios were evaluated, and in how many seconds."""
+    start = time.perf_counter()
+    done = sum(in_order(_evaluate, grid.blocks(2000), pool, os.cpu_count() or 1))
+    return done, time.perf_counter() - start
