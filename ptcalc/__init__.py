@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Reason,
         Risk,
     )
+    from ptcalc.scenarios.solving import Answer, Solution, SolvedRow, solve
     from ptcalc.sweeping import Axis, Row, Sweep, sweep
     from ptcalc.verify import Boundary, Figure, Verification, verify_boundary, verify_workload
     from ptcalc.workload import Workload, load, loads
@@ -66,6 +67,7 @@ _HOMES = {
         "Reason",
         "Risk",
     ),
+    "ptcalc.scenarios.solving": ("Answer", "Solution", "SolvedRow", "solve"),
     "ptcalc.sweeping": ("Axis", "Row", "Sweep", "sweep"),
     "ptcalc.verify": ("Boundary", "Figure", "Verification", "verify_boundary", "verify_workload"),
     "ptcalc.workload": ("Workload", "load", "loads"),
@@ -73,6 +75,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Answer",
     "Assumption",
     "Autopsy",
     "Availability",
@@ -97,6 +100,8 @@ __all__ = [
     "Recommendations",
     "Risk",
     "Row",
+    "Solution",
+    "SolvedRow",
     "Sweep",
     "Verification",
     "Workload",
@@ -108,6 +113,7 @@ __all__ = [
     "load",
     "loads",
     "recommend_changes",
+    "solve",
     "sweep",
     "to_dict",
     "verify_boundary",
