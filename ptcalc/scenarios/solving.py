@@ -26,7 +26,7 @@ from ptcalc.errors import InputError, nearest, quote
 from ptcalc.policies import Outcome, Policy, policies_of
 from ptcalc.result import RISK_ORDER, Availability, RiskLevel
 from ptcalc.risk import LIMITED_BY, Config, Ledger, largest_of_many
-from ptcalc.scenarios.assigning import assigned
+from ptcalc.scenarios.assigning import assigned, rows_each
 from ptcalc.scenarios.axes import parse_values
 from ptcalc.scenarios.block import Block, Ints, Numbers
 from ptcalc.scenarios.places import place_of
@@ -51,6 +51,7 @@ MIB = 1 << 20
 MOST_MEMORY = 4 << 50  # bytes: what five levels of x86_64 can address
 TOUCH_STEPS = 100_000  # of 0.001 % each
 TRIALS = 63  # at once
+ROWS = 1 << 18  # of layouts at once: segments in very many pieces are tried, and scanned, in fewer steps
 MAX_COMBINATIONS = 10_000
 _VERDICT = {"fails": np.bool_, "risk": np.int8, "binds": np.int8}
 _GROWTH = {"value": np.int64, "beyond": np.int64, "alone": np.bool_, "risk": np.int8, "binds": np.int8}
@@ -262,10 +263,13 @@ class _Search:
     def _last(self, scale: Scale, stated: Ints) -> Ints:
         """Return the last steps that pass, or one less than the first."""
         best, high = self._bracket(scale, stated)
+        largest = scale.numbers(np.minimum(high, scale.last))
+        rows = rows_each(assigned(self.base, self._block(largest, np.arange(self.many))))
+        self.trials, most = max(1, min(TRIALS, ROWS // rows)), max(16, ROWS // rows)
         best = self._narrowed(scale, best, high, scale.strides[0])
         for wide, stride in pairwise(scale.strides):
             best = self._narrowed(scale, best, best + wide, stride)
-            best = self._scanned(scale, best, wide // stride, stride)
+            best = self._scanned(scale, best, min(wide // stride, most), stride)
         return best
 
     def _narrowed(self, scale: Scale, low: Ints, high: Ints, stride: int) -> Ints:
@@ -274,10 +278,12 @@ class _Search:
         while (which := np.flatnonzero(most - least > 1)).size:
             gap = (most - least)[which, None]
             # With fewer between them than trials, the last ones are tried twice.
-            trials = least[which, None] + np.minimum(np.arange(1, TRIALS + 1) * -(-gap // (TRIALS + 1)), gap - 1)
+            trials = least[which, None] + np.minimum(
+                np.arange(1, self.trials + 1) * -(-gap // (self.trials + 1)), gap - 1
+            )
             passes = self._passes(scale, which, trials * stride)
             steps = np.concatenate([least[which, None], trials, most[which, None]], axis=1)
-            stop = 1 + np.where(passes.all(1), TRIALS, passes.argmin(1))
+            stop = 1 + np.where(passes.all(1), self.trials, passes.argmin(1))
             row = np.arange(len(which))
             least[which], most[which] = steps[row, stop - 1], steps[row, stop]
         return np.maximum(low, least * stride)

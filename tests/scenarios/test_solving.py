@@ -156,7 +156,7 @@ def test_memory_against_a_scan(given: dict[str, Any], target: Target, policy: st
         is_last(answer, workload.positions, path, values, target, -MIB)
 
 
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=4)
 @given(variations, targets, st.sampled_from(POLICIES))
 def test_size_against_a_scan(given: dict[str, Any], target: Target, policy: str) -> None:
     """Four spans of a PTE table, page by page, or those around the answer."""
