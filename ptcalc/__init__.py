@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Reason,
         Risk,
     )
+    from ptcalc.scenarios.solving import Answer, Solution, SolvedRow, solve
     from ptcalc.sweeping import Axis, Row, Scan, Sweep, scan_workload, sweep
     from ptcalc.verify import Boundary, Figure, Verification, verify_boundary, verify_workload
     from ptcalc.workload import Workload, load, loads
@@ -66,6 +67,7 @@ _HOMES = {
         "Reason",
         "Risk",
     ),
+    "ptcalc.scenarios.solving": ("Answer", "Solution", "SolvedRow", "solve"),
     "ptcalc.sweeping": ("Axis", "Row", "Scan", "Sweep", "scan_workload", "sweep"),
     "ptcalc.verify": ("Boundary", "Figure", "Verification", "verify_boundary", "verify_workload"),
     "ptcalc.workload": ("Workload", "load", "loads"),
@@ -73,6 +75,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Answer",
     "Assumption",
     "Autopsy",
     "Availability",
@@ -98,6 +101,8 @@ __all__ = [
     "Risk",
     "Row",
     "Scan",
+    "Solution",
+    "SolvedRow",
     "Sweep",
     "Verification",
     "Workload",
@@ -110,6 +115,7 @@ __all__ = [
     "loads",
     "recommend_changes",
     "scan_workload",
+    "solve",
     "sweep",
     "to_dict",
     "verify_boundary",

@@ -28,6 +28,7 @@ COMMANDS = {
     "estimate": "ptcalc.cli.estimate",
     "explain": "ptcalc.cli.explain",
     "sweep": "ptcalc.cli.sweep",
+    "solve": "ptcalc.cli.solve",
     "capture": "ptcalc.cli.capture",
     "autopsy": "ptcalc.cli.autopsy",
     "recommend": "ptcalc.cli.recommend",

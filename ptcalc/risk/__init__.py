@@ -51,17 +51,20 @@ def assess(outcome: Outcome, config: Config) -> tuple[Memory, Risk, tuple[tuple[
     return found, Risk(level, safe, most, limited_by, safe_limited_by), _one_more(ledger, found)
 
 
-def largest_of_many(ledger: Ledger, accepted: RiskLevel) -> tuple[Ints, Ints]:
-    """Return the largest total counts at the accepted level, and what binds by its place in LIMITED_BY, (L, C)."""
+def largest_of_many(ledger: Ledger, accepted: RiskLevel) -> tuple[Ints, Ints, list[Number]]:
+    """Return the largest total counts at the accepted level, and what binds by its place in LIMITED_BY, (L, C).
+
+    Beside them stand the next counts, in the order of the groups, that are not at that level.
+    """
     grows = [group.scale == "proportional" for group in ledger.outcome.workload.processes.values()]
 
     def room(counts: list[Number]) -> tuple[Number, Number]:
         return ledger.room(ledger.demand(counts), accepted)
 
-    total, binds = limits.largest_of_many(ledger.outcome.counts, grows, room, ledger.config.pid_max)
+    total, binds, beyond = limits.largest_of_many(ledger.outcome.counts, grows, room, ledger.config.pid_max)
     names = [_BINDS[name] for name in ledger.capacity]
     places = np.array([LIMITED_BY.index(name) for name in (*names, "fixed", "pid_max")])
-    return total, places[binds]
+    return total, places[binds], beyond
 
 
 def memory(outcome: Outcome, counts: Sequence[int], config: Config) -> Memory:

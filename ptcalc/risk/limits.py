@@ -64,10 +64,11 @@ def largest(counts: Sequence[int], grows: Sequence[bool], room: Room, most: int)
 
 def largest_of_many(
     counts: Sequence[Number], grows: Sequence[bool], room: Callable[[list[Number]], tuple[Number, Number]], most: int
-) -> tuple[Ints, Ints]:
+) -> tuple[Ints, Ints, list[Number]]:
     """Return what `largest` does, for many scenarios at once: totals, and what binds, each of shape (L, C).
 
-    ``room(counts)`` answers for all of them, with the place of what binds; here -1 stands for ``most`` and -2 for
+    Beside them stand the next counts that growth passes through, which do not fit (where nothing grows: the counts).
+    ``room(counts)`` answers for all scenarios, with the place of what binds; here -1 stands for ``most`` and -2 for
     nothing that grows.  Halving finds for each scenario the last step that fits.
     """
     now = np.broadcast_arrays(*(np.atleast_2d(count) for count in counts), np.atleast_2d(room(list(counts))[0]))[:-1]
@@ -84,7 +85,7 @@ def largest_of_many(
     zero, one = np.zeros_like(now[0]), np.ones_like(now[0])
     fails_alone, alone = verdict(zero, one)
     if not any(grows):
-        return np.where(fails_alone, 0, sum(now)), np.where(fails_alone, alone, -2)
+        return np.where(fails_alone, 0, sum(now)), np.where(fails_alone, alone, -2), list(now)
     top = np.max([count for count, grow in zip(now, grows, strict=True) if grow], axis=0)
     # The largest group steps at f = t / top; low fits (0 is not tried), high does not.
     low, high = zero, np.full_like(top, most + 1)
@@ -109,7 +110,8 @@ def largest_of_many(
         following = tuple(np.where(stops, new, old) for new, old in zip(each, following, strict=True))
         open_ &= ~stops
     total = np.where(fits, sum(at(*best)), 0)
-    return total, np.where(fits, verdict(*following)[1], alone)
+    following = np.where(fits, following[0], zero), np.where(fits, following[1], one)
+    return total, verdict(*following)[1], at(*following)
 
 
 def _last_that_fits(room: Callable[[int], int], start: int, end: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -30,6 +30,7 @@ from ptcalc.workload.source import Override, Path, Positions
 
 Ints = NDArray[np.int64]
 Figures = dict[str, NDArray[Any]]
+Question = Callable[[Outcome], Mapping[str, Number]]
 
 # What is evaluated at once stays in the processor's cache, about.
 _ROWS, _SCENARIOS = 1 << 12, 1 << 14
@@ -77,12 +78,18 @@ class Study:
         Figures of bytes and counts are int64, flags bool, words int8 (their place in `FigureKind.words`).
         Raises InputError, as `load` and `estimate` do, for the first scenario that is refused.
         """
+        return self.ask(block, self._figures, {name: figure.dtype for name, figure in self.figures.items()})
+
+    def ask(self, block: Block, question: Question, types: Mapping[str, Any]) -> dict[str, Figures]:
+        """Return by policy what a question about outcomes has for an answer, in arrays of those types, as `evaluate`.
+
+        Raises what that raises.
+        """
         shape = block.height, block.width
         found: dict[str, Figures] = {
-            policy: {name: np.zeros(shape, figure.dtype) for name, figure in self.figures.items()}
-            for policy in self.policies
+            policy: {name: np.zeros(shape, kind) for name, kind in types.items()} for policy in self.policies
         }
-        base = self._scenario(block, 0)  # in all but its numbers it is like the others
+        base = self.scenario(block, 0)  # in all but its numbers it is like the others
         many = max(1, _ROWS // rows_each(assigned(base, block)))
         wide = max(1, _SCENARIOS // min(many, block.height))
         parts = [
@@ -94,7 +101,7 @@ class Study:
             rows, columns = parts.pop()
             part = block.take(rows, columns)
             try:
-                for policy, figures in self._part(base, part).items():
+                for policy, figures in self._part(base, part, question).items():
                     for name, values in figures.items():
                         found[policy][name][np.ix_(rows, columns)] = values
             except Disagreement as disagreement:
@@ -105,8 +112,8 @@ class Study:
                 parts += [(rows[: len(rows) // 2], columns), (rows[len(rows) // 2 :], columns)]
         return {policy: {name: values.ravel() for name, values in figures.items()} for policy, figures in found.items()}
 
-    def _part(self, base: Workload, block: Block) -> dict[str, dict[str, Number]]:
-        """Return the figures of scenarios that have everything but numbers in common, (L, C) or less."""
+    def _part(self, base: Workload, block: Block, question: Question) -> dict[str, Mapping[str, Number]]:
+        """Return the answers of scenarios that have everything but numbers in common, (L, C) or less."""
         workload = assigned(base, block)
         wrong = refused(workload, (block.height, block.width))
         if wrong.any():
@@ -114,9 +121,7 @@ class Study:
         context = Context(workload, workload.geometry, self.choices, block.height)
         known = policies_of(workload.geometry)
         return {
-            policy.name: self._figures(evaluate_policy(policy, context))
-            for policy in known
-            if policy.name in self.policies
+            policy.name: question(evaluate_policy(policy, context)) for policy in known if policy.name in self.policies
         }
 
     def _figures(self, outcome: Outcome) -> dict[str, Number]:
@@ -143,7 +148,7 @@ class Study:
         if "exact" in self.figures:
             found["exact"] = outcome.is_exact(counts)
         if any(name in self.figures for name in LIMITS):
-            most, binds = largest_of_many(ledger, "critical")
+            most, binds, _ = largest_of_many(ledger, "critical")
             found |= {"max_processes": most, "limited_by": binds}
             if "safe_processes" in self.figures:
                 found["safe_processes"] = largest_of_many(ledger, "ok")[0]
@@ -155,7 +160,7 @@ class Study:
     def _of_groups(self) -> bool:
         return any(name not in FIGURES for name in self.figures)
 
-    def _scenario(self, block: Block, scenario: int) -> Workload:
+    def scenario(self, block: Block, scenario: int) -> Workload:
         """Return one scenario as the loader makes it.  Raises InputError, which names its numbers."""
         numbers = [(path, one.text(0)) for path, one in block.at(scenario).items()]
         overrides = [
@@ -169,7 +174,7 @@ class Study:
 
     def _refuse(self, block: Block, scenario: int) -> NoReturn:
         """Raise the InputError that the loader or the estimate has for a scenario."""
-        estimation.evaluate(self._scenario(block, scenario), self.policies, self.choices)
+        estimation.evaluate(self.scenario(block, scenario), self.policies, self.choices)
         raise AssertionError("a scenario is refused that the loader and the estimate take")
 
 
