@@ -64,7 +64,12 @@ def imported(path: Path) -> set[str]:
 
 def test_dependencies_are_those_imported() -> None:
     """What the package imports is declared, and what is declared is imported."""
-    declared = {re.split(r"[^\w-]", requirement)[0].lower() for requirement in PROJECT["project"]["dependencies"]}
+    project = PROJECT["project"]
+    required = [
+        *project["dependencies"],
+        *(each for extra in project["optional-dependencies"].values() for each in extra),
+    ]
+    declared = {re.split(r"[^\w-]", requirement)[0].lower() for requirement in required}
     used = set().union(*(imported(path) for path in (ROOT / "ptcalc").rglob("*.py")))
     foreign = used - set(sys.stdlib_module_names) - {"ptcalc"}
 

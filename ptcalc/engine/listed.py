@@ -98,6 +98,9 @@ def joint_less_product(log: Floats, shift: Floats) -> Floats:
     shift = np.where(never, 0.0, shift)
     near = shift < 1.0
     out = np.exp(log) * np.expm1(np.where(near, shift, 0.0))
-    # Both empty far more often than apart: nothing to gain from expm1, and exp(shift) alone may overflow.
-    out[~near] = np.exp(log[~near] + shift[~near]) - np.exp(log[~near])
+    # Both empty far more often than apart: nothing to gain from expm1, and exp(shift) alone may overflow.  Both are
+    # empty at most as often as the rarer of the two, and so as the geometric mean; the sum of two approximations of
+    # logs that are far below zero may exceed it.
+    log, shift = log[~near], shift[~near]
+    out[~near] = np.exp(np.minimum(log + shift, log / 2)) - np.exp(log)
     return out

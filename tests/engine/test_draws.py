@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ptcalc
 from ptcalc.engine.covers import RANDOM, Covers, Touched, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
 
@@ -90,3 +91,22 @@ def test_processes_that_draw_the_same_repeat_one_process() -> None:
     assert alone.variance_total((7,), (1, 1)) == pytest.approx(49 * alone.variance_private((1,), 0, (1, 1)))
     shared, _ = build(0, 64, 1, 5, shared=True, each=False)
     assert sum(shared.tally((7,))[0].total((7,))) == pytest.approx(sum(alone.tally((1,))[0].total((1,))))
+
+
+def test_a_draw_over_hundreds_of_pieces_has_a_deviation() -> None:
+    """Tables that are as good as never empty: logs far below what a float can be raised to."""
+    found = ptcalc.estimate(
+        ptcalc.loads(
+            """
+            version: 1
+            host: {memory: 218 MiB, used: 1 MiB}
+            segments: {s: {size: 1264582656, backing: shmem, pieces: 2097152}}
+            processes:
+              a: {count: 1, mappings: [{segment: s, touch: all}]}
+              b: {count: 3, mappings: [{segment: s, protection: r, touch: 5%}]}
+            """
+        )
+    )
+    for result in found.policies:
+        if not result.page_tables.exact:
+            assert 0 <= (result.page_tables.sd_bytes or 0) < 1 << 20, result.policy
