@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Reason,
         Risk,
     )
+    from ptcalc.scenarios.uncertainty import Sampled, sample
     from ptcalc.sweeping import Axis, Row, Sweep, sweep
     from ptcalc.verify import Boundary, Figure, Verification, verify_boundary, verify_workload
     from ptcalc.workload import Workload, load, loads
@@ -66,6 +67,7 @@ _HOMES = {
         "Reason",
         "Risk",
     ),
+    "ptcalc.scenarios.uncertainty": ("Sampled", "sample"),
     "ptcalc.sweeping": ("Axis", "Row", "Sweep", "sweep"),
     "ptcalc.verify": ("Boundary", "Figure", "Verification", "verify_boundary", "verify_workload"),
     "ptcalc.workload": ("Workload", "load", "loads"),
@@ -97,6 +99,7 @@ __all__ = [
     "Recommendations",
     "Risk",
     "Row",
+    "Sampled",
     "Sweep",
     "Verification",
     "Workload",
@@ -108,6 +111,7 @@ __all__ = [
     "load",
     "loads",
     "recommend_changes",
+    "sample",
     "sweep",
     "to_dict",
     "verify_boundary",
