@@ -7,10 +7,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from ptcalc.errors import CannotDoHere
+from ptcalc.errors import CannotDoHere, printable
 
 if TYPE_CHECKING:
     from ptcalc.report.page import Screen
+    from ptcalc.workload import Workload
 
 
 def screen() -> Screen:
@@ -61,6 +62,16 @@ def emit(text: str) -> None:
         if error.errno == errno.EBADF:  # closed below Python's back
             return
         raise CannotDoHere(f"standard output cannot be written: {error.strerror}") from error
+
+
+def say_medians(workload: Workload) -> None:
+    """Say on standard error, where it is so, that medians stand for the distributions of a file."""
+    many = len(workload.positions.uncertain)
+    if many:
+        import click
+
+        what = f"{many} distribution{'s' if many > 1 else ''}: {'their medians are' if many > 1 else 'its median is'}"
+        click.echo(f"ptcalc: {printable(workload.file)}: {what} taken; ptcalc estimate samples", err=True)
 
 
 def discard() -> None:

@@ -172,7 +172,9 @@ def _placed(error: InputError, document: Positions) -> InputError:
         if origin.startswith(f"{document.dotted(path)}="):
             error.message += f" (in a sample with {origin}, of {distribution.text})"
             error.args = (error.message,)
-            return document.error(path, error)
+            node = document.find(path)[0]
+            assert node is not None
+            return document.at(node, error)
     return error
 
 

@@ -155,8 +155,11 @@ class Positions:
         return node is None or not whole or not isinstance(node.value, list)
 
     def error(self, path: Path, error: InputError) -> InputError:
-        """Return the error with the place of the value at `path`."""
+        """Return the error with the place of the value at `path`, and what that is the median of."""
         node = self.find(path)[0]
+        if path in self.uncertain:
+            error.message += f" (the median of {self.uncertain[path].text})"
+            error.args = (error.message,)
         return self.at(node, error) if node is not None else error
 
     def _line(self, number: int) -> str:

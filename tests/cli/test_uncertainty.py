@@ -87,20 +87,28 @@ def test_strict_and_arch_hold_for_samples(uncertain: Path, capsys: pytest.Captur
     assert "arm64-64k" in capsys.readouterr().out.splitlines()[1]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["explain"], ["recommend"], ["sweep", "--vary", "processes.server.count=5,10"]],
-    ids=lambda each: each[0],
-)
-def test_other_commands_take_the_medians(
-    uncertain: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", ["explain", "recommend"])
+def test_other_commands_say_that_they_take_the_medians(
+    uncertain: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name, *options = arguments
-    assert main([name, str(uncertain), *options]) == 0
-    assert capsys.readouterr().out
+    assert main([name, str(uncertain)]) == 0
+
+    out, err = capsys.readouterr()
+    assert out
+    assert err.endswith("uncertain.yaml: 2 distributions: their medians are taken; ptcalc estimate samples\n")
 
 
-def test_explain_says_that_medians_were_taken(uncertain: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sweep_takes_the_medians(uncertain: Path, workload: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A value that is varied is certain, all others are the medians."""
+    vary = ["--vary", "processes.server.count=5,10", "--format", "csv"]
+    assert main(["sweep", str(uncertain), *vary]) == 0
+    found = capsys.readouterr().out
+    workload.write_text(workload.read_text().replace("used: 1 GiB", "used: 6 GiB"))
+    assert main(["sweep", str(workload), *vary]) == 0
+    assert capsys.readouterr().out == found
+
+
+def test_medians_are_assumptions(uncertain: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", str(uncertain), "--format", "json"]) == 0
 
     said = {each["key"]: each for each in json.loads(capsys.readouterr().out)["assumptions"]}

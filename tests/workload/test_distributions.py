@@ -142,7 +142,14 @@ def test_overrides_replace_distributions() -> None:
         ("touch", "{amount: 5%, uniform: [1%, 2%]}", "10:32", "'amount' does not go with uniform", ""),
         ("backing", "{uniform: [1, 2]}", "4:31", "stands where no number does", "in place of a number"),
         ("host", ", numa_nodes: {uniform: [1, 2]}", "2:49", "stands where no number does", "in place of a number"),
-        ("count", "{uniform: [0, 1]}", "7:12", "'0' is too small", ""),  # the median, 0 to the even one
+        ("count", "{uniform: [0, 1]}", "7:12", "'0' is too small (the median of uniform [0, 1])", ""),
+        (
+            "touch",
+            "8 GiB, alignment: {uniform: [4096, 8192]}",
+            "10:49",
+            "6 KiB is no power of two (the median of",
+            "4 KiB",
+        ),
     ],
 )
 def test_bad_distributions(field: str, written: str, place: str, said: str, accepted: str) -> None:
