@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Risk,
     )
     from ptcalc.scenarios.solving import Answer, Solution, SolvedRow, solve
+    from ptcalc.scenarios.uncertainty import Sampled, sample
     from ptcalc.sweeping import Axis, Row, Scan, Sweep, scan_workload, sweep
     from ptcalc.verify import Boundary, Figure, Verification, verify_boundary, verify_workload
     from ptcalc.workload import Workload, load, loads
@@ -68,6 +69,7 @@ _HOMES = {
         "Risk",
     ),
     "ptcalc.scenarios.solving": ("Answer", "Solution", "SolvedRow", "solve"),
+    "ptcalc.scenarios.uncertainty": ("Sampled", "sample"),
     "ptcalc.sweeping": ("Axis", "Row", "Scan", "Sweep", "scan_workload", "sweep"),
     "ptcalc.verify": ("Boundary", "Figure", "Verification", "verify_boundary", "verify_workload"),
     "ptcalc.workload": ("Workload", "load", "loads"),
@@ -100,6 +102,7 @@ __all__ = [
     "Recommendations",
     "Risk",
     "Row",
+    "Sampled",
     "Scan",
     "Solution",
     "SolvedRow",
@@ -114,6 +117,7 @@ __all__ = [
     "load",
     "loads",
     "recommend_changes",
+    "sample",
     "scan_workload",
     "solve",
     "sweep",

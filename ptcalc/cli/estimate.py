@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptcalc.cli.options import arch_option, evaluate, examples, workload_options
+from ptcalc.cli.options import Question, arch_option, examples, question, workload_options
 from ptcalc.cli.output import emit, screen
 from ptcalc.errors import CheckFailed
 
 if TYPE_CHECKING:
     from ptcalc.result import Estimate, RiskLevel
+
+
+# Those of ptcalc.scenarios.uncertainty, which is not loaded for a help text.
+MAX_SAMPLES, MAX_SEED = 1_000_000, (1 << 63) - 1
 
 
 @click.command(
@@ -21,10 +25,19 @@ if TYPE_CHECKING:
         "ptcalc estimate examples/oracle-sga-1500.yaml",
         "ptcalc estimate examples/oracle-sga-1500.yaml --policy today --policy hugetlb-2M --format json",
         "ptcalc estimate examples/oracle-sga-1500.yaml --policy hugetlb-2M --fail-on warning",
+        "ptcalc estimate examples/oracle-sga-uncertain.yaml --samples 2000",
     ),
 )
 @workload_options("text", "json")
 @arch_option
+@click.option(
+    "--samples",
+    type=click.IntRange(1, MAX_SAMPLES),
+    help="How often a file with distributions is drawn.  [default: 10000]",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, MAX_SEED), help="Which draws: the same seed, the same ones.  [default: 1]"
+)
 @click.option(
     "--fail-on",
     type=click.Choice(["warning", "critical", "oom"]),
@@ -38,13 +51,27 @@ def command(
     strict: bool,
     config: str | None,
     arch: str | None,
+    samples: int | None,
+    seed: int | None,
     fail_on: RiskLevel | None,
 ) -> None:
     """Say what page tables cost under every policy, and whether the machine still fits.
 
-    WORKLOAD is a YAML file, or - for standard input.
+    WORKLOAD is a YAML file, or - for standard input.  Where it has distributions in place of numbers, it is drawn
+    many times, and the report says how likely each risk is.
     """
-    estimate = evaluate(workload, policies=policies, choices=choices, strict=strict, config=config, arch=arch)
+    asked = question(workload, policies=policies, choices=choices, strict=strict, config=config, arch=arch)
+    if asked.workload.positions.uncertain:
+        if fail_on is not None:
+            raise click.BadParameter("it judges one estimate, and this file has distributions", param_hint="--fail-on")
+        _sample(asked, form, samples, seed, strict=strict)
+        return
+    for name, value in (("--samples", samples), ("--seed", seed)):
+        if value is not None:
+            raise click.BadParameter(
+                "no number of this file is a distribution, so that nothing is drawn", param_hint=name
+            )
+    estimate = asked.estimate()
     if fail_on is not None:
         # Before anything is printed: a check that can judge nothing is wrong usage.
         _require_judged(estimate, policies)
@@ -58,6 +85,27 @@ def command(
         emit(render_text(estimate, screen()))
     if fail_on is not None:
         _check(estimate, policies, fail_on)
+
+
+def _sample(asked: Question, form: str, samples: int | None, seed: int | None, *, strict: bool) -> None:
+    from ptcalc.report.uncertainty_report import render_text, to_dict
+    from ptcalc.scenarios.uncertainty import SAMPLES, SEED, sample
+
+    sampled = sample(
+        asked.workload,
+        samples=SAMPLES if samples is None else samples,
+        seed=SEED if seed is None else seed,
+        policies=asked.policies or None,
+        config=asked.config,
+        choices=asked.choices,
+        strict=strict,
+    )
+    if form == "json":
+        from ptcalc.report.json_report import render
+
+        emit(render(to_dict(sampled)))
+    else:
+        emit(render_text(sampled, screen()))
 
 
 def _judged(policies: tuple[str, ...]) -> tuple[str, ...]:

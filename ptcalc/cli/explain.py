@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptcalc.cli.options import arch_option, evaluate, examples, workload_options
-from ptcalc.cli.output import emit, screen
+from ptcalc.cli.options import arch_option, examples, question, workload_options
+from ptcalc.cli.output import emit, say_medians, screen
 from ptcalc.errors import printable
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def command(
 
     WORKLOAD is a YAML file, or - for standard input.
     """
-    estimate = evaluate(workload, policies=policies, choices=choices, strict=strict, config=config, arch=arch)
+    asked = question(workload, policies=policies, choices=choices, strict=strict, config=config, arch=arch)
+    say_medians(asked.workload.positions)
+    estimate = asked.estimate()
     if group is not None:
         estimate = _of_group(estimate, group)
     if form == "json":

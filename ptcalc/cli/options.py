@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -12,6 +12,8 @@ from ptcalc.errors import nearest, printable, quote
 if TYPE_CHECKING:
     from ptcalc.cli.main import Settings
     from ptcalc.result import Estimate
+    from ptcalc.risk import Config
+    from ptcalc.workload import Workload
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -90,7 +92,22 @@ def workload_options(*forms: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def evaluate(
+class Question(NamedTuple):
+    """A loaded workload, and what the options ask of it."""
+
+    workload: Workload
+    policies: Sequence[str]
+    config: Config | None
+    choices: dict[str, str]
+
+    def estimate(self) -> Estimate:
+        """Return the estimate; raises what `ptcalc.estimate` raises."""
+        import ptcalc
+
+        return ptcalc.estimate(self.workload, policies=self.policies or None, config=self.config, choices=self.choices)
+
+
+def question(
     workload: str,
     *,
     policies: Sequence[str],
@@ -98,11 +115,11 @@ def evaluate(
     strict: bool,
     config: str | None,
     arch: str | None,
-) -> Estimate:
-    """Load `workload` and estimate it as the options say.
+) -> Question:
+    """Load `workload` and return what the options ask of it.
 
-    Raises click.BadParameter for a policy or choice that does not exist, and what `ptcalc.load`,
-    `ptcalc.estimate` and the loader of the config raise.
+    Raises click.BadParameter for a policy or choice that does not exist, and what `ptcalc.load` and the loader of the
+    config raise.
     """
     answers = read_answers(choices)
     import ptcalc
@@ -127,7 +144,7 @@ def evaluate(
         require(name, open_choices, f"choice of {policy}", "--choice")
         if open_choices[name].accepted:
             require(value, open_choices[name].accepted, f"value of {key}", "--choice")
-    return ptcalc.estimate(loaded, policies=policies or None, config=settings, choices=answers)
+    return Question(loaded, policies, settings, answers)
 
 
 def require(name: str, known: Collection[str], what: str, option: str) -> None:
@@ -151,3 +168,16 @@ def read_answers(choices: Sequence[str]) -> dict[str, str]:
         if answers.setdefault(key, value) != value:
             raise click.BadParameter(f"{printable(key)} is given two values", param_hint="--choice")
     return answers
+
+
+def read_axes(axes: tuple[str, ...]) -> dict[str, str]:
+    """Return ``PATH=VALUES`` texts as path -> values."""
+    vary: dict[str, str] = {}
+    for axis in axes:
+        path, given, values = axis.partition("=")
+        if not (path and given):
+            raise click.BadParameter(f"'{printable(axis)}' is not of the form PATH=VALUES", param_hint="--vary")
+        if path in vary:
+            raise click.BadParameter(f"{printable(path)} is given twice", param_hint="--vary")
+        vary[path] = values
+    return vary

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ptcalc.errors import CannotDoHere
+from ptcalc.errors import CannotDoHere, printable
 
 if TYPE_CHECKING:
     from ptcalc.report.page import Screen
+    from ptcalc.workload.source import Positions
 
 
 def screen() -> Screen:
@@ -61,6 +63,20 @@ def emit(text: str) -> None:
         if error.errno == errno.EBADF:  # closed below Python's back
             return
         raise CannotDoHere(f"standard output cannot be written: {error.strerror}") from error
+
+
+def say_medians(document: Positions, varied: Iterable[str] = ()) -> None:
+    """Say on standard error, where it is so, that medians stand for the distributions of a file.
+
+    ``varied`` are dotted paths at which other values stand.
+    """
+    paths = [document.resolve(dotted) for dotted in varied] if document.uncertain else []
+    many = sum(all(path[: len(other)] != other for other in paths) for path in document.uncertain)
+    if many:
+        import click
+
+        what = f"{many} distribution{'s' if many > 1 else ''}: {'their medians are' if many > 1 else 'its median is'}"
+        click.echo(f"ptcalc: {printable(document.file)}: {what} taken; ptcalc estimate samples", err=True)
 
 
 def discard() -> None:

@@ -6,9 +6,8 @@ from typing import cast
 
 import click
 
-from ptcalc.cli.options import examples, read_answers, require, workload_options
-from ptcalc.cli.output import emit, screen
-from ptcalc.errors import printable
+from ptcalc.cli.options import examples, read_answers, read_axes, require, workload_options
+from ptcalc.cli.output import emit, say_medians, screen
 
 
 @click.command(
@@ -66,7 +65,7 @@ def command(
         raise click.UsageError(f"--group goes with --for processes or touch, not with --for {wanted}")
     if segment is not None and wanted not in ("size", "touch"):
         raise click.UsageError(f"--segment goes with --for size or touch, not with --for {wanted}")
-    vary = _vary(axes)
+    vary = read_axes(axes)
     answers = read_answers(choices)
     for key in answers if policies else ():
         require(key.partition(".")[0], policies, "evaluated policy", "--choice")
@@ -74,9 +73,11 @@ def command(
     from ptcalc import risk
     from ptcalc.report import solve_report
     from ptcalc.scenarios.solving import Target, Wanted
+    from ptcalc.workload.loading import read
 
+    document = read(workload)
     found = ptcalc.solve(
-        workload,
+        document,
         cast("Wanted", wanted),
         group=group,
         segment=segment,
@@ -95,16 +96,4 @@ def command(
         emit(solve_report.render_csv(found))
     else:
         emit(solve_report.render_text(found, screen()))
-
-
-def _vary(axes: tuple[str, ...]) -> dict[str, str]:
-    """Return ``PATH=VALUES`` texts as path -> values."""
-    vary: dict[str, str] = {}
-    for axis in axes:
-        path, given, values = axis.partition("=")
-        if not (path and given):
-            raise click.BadParameter(f"'{printable(axis)}' is not of the form PATH=VALUES", param_hint="--vary")
-        if path in vary:
-            raise click.BadParameter(f"{printable(path)} is given twice", param_hint="--vary")
-        vary[path] = values
-    return vary
+    say_medians(document, vary)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ptcalc.cli.files import new_file
-from ptcalc.cli.options import examples, read_answers, require, workload_options
-from ptcalc.cli.output import emit, screen
+from ptcalc.cli.options import examples, read_answers, read_axes, require, workload_options
+from ptcalc.cli.output import emit, say_medians, screen
 from ptcalc.cli.progress import bar
 from ptcalc.errors import InputError, printable
 
@@ -81,7 +81,7 @@ def command(
     For host.arch, all stands for every architecture and shipped for those that distributions ship. The policy
     hugetlb-default is that of the default huge page of each architecture.
     """
-    vary = _vary(axes)
+    vary = read_axes(axes)
     answers = read_answers(choices)
     for key in answers if policies else ():
         require(key.partition(".")[0], policies, "evaluated policy", "--choice")
@@ -109,12 +109,14 @@ def command(
         file = None if output is None else stack.enter_context(new_file(output, force=force))
         if form in WHOLE:
             _deliver(_whole(document, vary, options, form), file)
+            say_medians(document, vary)
             return
         found = _Run(document, vary, options, _Selection(conditions, top, by, names), zipped, jobs, form)
         if form == "text":
             _deliver(found.text(), file)
         else:
             found.write(file, form)
+    say_medians(document, vary)
     found.say_the_rest()
 
 
@@ -337,16 +339,3 @@ def _option(name: str) -> Iterator[None]:
     except InputError as error:
         guess = f"; did you mean {error.suggestion}?" if error.suggestion else ""
         raise click.BadParameter(f"{error.message}{guess}; accepted: {error.accepted}", param_hint=name) from None
-
-
-def _vary(axes: tuple[str, ...]) -> dict[str, str]:
-    """Return ``PATH=VALUES`` texts as path -> values."""
-    vary: dict[str, str] = {}
-    for axis in axes:
-        path, given, values = axis.partition("=")
-        if not (path and given):
-            raise click.BadParameter(f"'{printable(axis)}' is not of the form PATH=VALUES", param_hint="--vary")
-        if path in vary:
-            raise click.BadParameter(f"{printable(path)} is given twice", param_hint="--vary")
-        vary[path] = values
-    return vary

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 import click
 
 from ptcalc.cli.options import debug_option, examples, format_option
-from ptcalc.cli.output import emit, screen
+from ptcalc.cli.output import emit, say_medians, screen
 from ptcalc.errors import CheckFailed, InputError
 
 Value = TypeVar("Value")
@@ -91,6 +91,7 @@ def command(
         "seed": seed,
     }
     loaded = ptcalc.load(workload)
+    say_medians(loaded.positions)
     if oom:
         boundary = ptcalc.verify_boundary(loaded, limit=size, **common)
         emit(

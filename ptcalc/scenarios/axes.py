@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import exp, log
 
 from ptcalc.errors import InputError, quote
-from ptcalc.scenarios.places import Place, place_of
+from ptcalc.workload.places import Place, place_of
 from ptcalc.workload.sizes import show_size
 from ptcalc.workload.source import Path
 

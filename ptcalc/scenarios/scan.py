@@ -17,13 +17,13 @@ from ptcalc.errors import InputError
 from ptcalc.risk import Config
 from ptcalc.scenarios.block import Block
 from ptcalc.scenarios.figures import DEFAULT
-from ptcalc.scenarios.places import place_of
 from ptcalc.scenarios.running import Shared, in_order
 from ptcalc.scenarios.selecting import Column, Rows
 from ptcalc.scenarios.space import Part, Space
 from ptcalc.scenarios.study import Study
 from ptcalc.scenarios.varied import ARCH, Varied, Vary, asked, no_policy, of_combination, varied
 from ptcalc.workload.loading import build
+from ptcalc.workload.places import place_of
 from ptcalc.workload.source import Positions
 
 MAX_VARIANTS = 10_000

@@ -29,12 +29,12 @@ from ptcalc.risk import LIMITED_BY, Config, Ledger, largest_of_many
 from ptcalc.scenarios.assigning import assigned, rows_each
 from ptcalc.scenarios.axes import parse_values
 from ptcalc.scenarios.block import Block, Ints, Numbers
-from ptcalc.scenarios.places import place_of
 from ptcalc.scenarios.study import Study
 from ptcalc.scenarios.validity import refused
 from ptcalc.workload.checks import page_of
 from ptcalc.workload.loading import build, read
 from ptcalc.workload.model import Workload
+from ptcalc.workload.places import place_of
 from ptcalc.workload.sizes import MAX_COUNT, SIZE_LIMIT
 from ptcalc.workload.source import Override, Path, Positions
 
@@ -137,7 +137,7 @@ class Scale:
 
 
 def solve(
-    workload: str | PathLike[str] | Workload,
+    workload: str | PathLike[str] | Workload | Positions,
     wanted: Wanted,
     *,
     group: str | None = None,
@@ -160,7 +160,10 @@ def solve(
     is missing or makes no sense, and for values varied at the place that is solved for.
     """
     settings = config or Config()
-    document = workload.positions if isinstance(workload, Workload) else read(workload)
+    if isinstance(workload, Positions):
+        document = workload
+    else:
+        document = workload.positions if isinstance(workload, Workload) else read(workload)
     geometries = {**(workload.geometries if isinstance(workload, Workload) else {}), **settings.geometries}
     paths, texts = _axes(document, vary or {})
     # Combinations that differ in numbers only are solved at once.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ptcalc.errors import InputError
 from ptcalc.scenarios.block import Block, Numbers
-from ptcalc.scenarios.places import place_of
+from ptcalc.workload.places import place_of
 from ptcalc.workload.source import Path
 
 Ints = NDArray[np.int64]

@@ -21,10 +21,10 @@ from ptcalc.risk import Config, Ledger, largest_of_many
 from ptcalc.scenarios.assigning import assigned, rows_each
 from ptcalc.scenarios.block import Block
 from ptcalc.scenarios.figures import BY_GROUP, DEFAULT, FIGURES, LIMITS, FigureKind, of_group
-from ptcalc.scenarios.places import place_of
 from ptcalc.scenarios.validity import refused
 from ptcalc.workload.loading import build
 from ptcalc.workload.model import Workload
+from ptcalc.workload.places import place_of
 from ptcalc.workload.sizes import show_size
 from ptcalc.workload.source import Override, Path, Positions
 

@@ -72,6 +72,9 @@ def _defaults(workload: Workload) -> Iterator[Default]:
         yield Default(("host", "mem_total"), "estimated", "not stated; memory less the page array and reserves")
     if host.used is None:
         yield Default(("host", "used"), "estimated", "not stated; what a small system takes besides this workload")
+    for path, distribution in workload.positions.uncertain.items():
+        why = f"the median of {distribution.text}, which ptcalc estimate samples"
+        yield Default(path, distribution.written(distribution.median), why, guess=False)
     yield from _pools(workload)
     for name, group in workload.processes.items():
         path = ("processes", name)

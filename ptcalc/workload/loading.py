@@ -22,6 +22,8 @@ from ptcalc.workload.schema import MAX_NAME, validate
 from ptcalc.workload.source import MAX_BYTES, Override, Positions, compose, decode
 
 STDIN = "<stdin>"
+# A text without any of these has no distribution, and is not searched for one.
+_DISTRIBUTIONS = ("uniform", "triangular", "normal", "empirical")
 FILES = "the path of a workload file, or - for standard input"
 
 
@@ -79,6 +81,7 @@ def build(document: Positions, *, strict: bool = False, geometries: MappingOf[st
     try:
         sections = validate(_plain(document))
     except ValidationError as error:
+        _with_medians(document)  # a misspelt distribution is refused as one
         raise refusal(error, document) from None
     sections.setdefault("segments", {})
     workload = _always_private(Workload(**sections, positions=document, geometries=geometries or {}))
@@ -89,7 +92,15 @@ def build(document: Positions, *, strict: bool = False, geometries: MappingOf[st
 
 
 def _parse(text: str | bytes, name: str) -> Positions:
-    return compose(decode(text, name) if isinstance(text, bytes) else text, name)
+    document = compose(decode(text, name) if isinstance(text, bytes) else text, name)
+    return _with_medians(document) if any(word in document.text for word in _DISTRIBUTIONS) else document
+
+
+def _with_medians(document: Positions) -> Positions:
+    """Return a document with the medians of its distributions (`ptcalc.workload.distributions`, loaded if needed)."""
+    from ptcalc.workload import distributions
+
+    return distributions.with_medians(document)
 
 
 def _standard_input() -> bytes:

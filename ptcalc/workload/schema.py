@@ -39,13 +39,13 @@ _KEY_OF = {
     "written_pattern": "pattern",
 }
 # Which keys may stand beside the one that names the form of a touch.
-_TOUCH_KEYS = {
+_TOUCH_FORMS = {
     "amount": ("pattern", "cluster", "overlap"),
     "pages": ("pattern", "cluster", "overlap"),
     "every": ("start", "length"),
     "ranges": (),
 }
-_ALL_TOUCH_KEYS = {*_TOUCH_KEYS, *(key for keys in _TOUCH_KEYS.values() for key in keys)}
+TOUCH_KEYS = {*_TOUCH_FORMS, *(key for keys in _TOUCH_FORMS.values() for key in keys)}
 
 _PATTERNS = ("scattered", "contiguous", "clustered")
 
@@ -109,7 +109,7 @@ def _touch(value: object) -> dict[str, object]:
         return {"form": text} if text in ("all", "none") else {"form": "amount", "amount": _short(text)}
     if not isinstance(value, dict):
         raise InputError(f"{kind_of(value)} stands here", accepted=TOUCHES)
-    if not _ALL_TOUCH_KEYS.issuperset(value):
+    if not TOUCH_KEYS.issuperset(value):
         if "form" in value:  # a field of Touch, but no key of the file
             raise InputError("unknown key 'form'", accepted=TOUCHES)
         return {**value, "form": "none"}  # the schema refuses the unknown key by its name
@@ -125,12 +125,12 @@ def _short(text: str) -> object:
 
 def _form(value: dict[str, object]) -> str:
     """Name the form of a touch that is written as a mapping; its keys must belong together."""
-    leading = [key for key in _TOUCH_KEYS if key in value]
+    leading = [key for key in _TOUCH_FORMS if key in value]
     if len(leading) != 1:
         found = f"{' and '.join(leading)} stand together" if leading else "a touch that does not say how much"
-        raise InputError(found, accepted=f"one of {', '.join(_TOUCH_KEYS)}; {TOUCHES}")
+        raise InputError(found, accepted=f"one of {', '.join(_TOUCH_FORMS)}; {TOUCHES}")
     lead = leading[0]
-    fitting = _TOUCH_KEYS[lead]
+    fitting = _TOUCH_FORMS[lead]
     for key in value:
         if key != lead and key not in fitting:
             others = f"only {', '.join(fitting)}" if fitting else "nothing else"
@@ -335,7 +335,7 @@ def keys_at(path: Path) -> tuple[str, ...]:
     elif path[-2:-1] == ("mappings",):
         cls = Mapping
     elif path[-2:-1] == ("touch",):
-        return tuple(_TOUCH_KEYS) + tuple(sorted(_ALL_TOUCH_KEYS - set(_TOUCH_KEYS)))
+        return tuple(_TOUCH_FORMS) + tuple(sorted(TOUCH_KEYS - set(_TOUCH_FORMS)))
     elif path[-2:-1] == ("ranges",):
         return Range._fields
     return tuple(_KEY_OF.get(field.name, field.name) for field in dataclasses.fields(cls)) if cls else ()

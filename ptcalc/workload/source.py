@@ -8,12 +8,15 @@ text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, Union
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import yaml
 
 from ptcalc.errors import InputError, nearest, quote
+
+if TYPE_CHECKING:
+    from ptcalc.workload.distributions import Distribution
 
 Path = tuple[str | int, ...]
 Value = Union[str, "list[Node]", "dict[str, tuple[Node, Node]]"]
@@ -74,14 +77,17 @@ class Node:
 
 
 class Positions:
-    """Where each value of a file stands."""
+    """Where each value of a file stands; ``uncertain`` holds the distributions whose medians stand in their places."""
 
-    __slots__ = ("_lines", "file", "root", "text")
+    __slots__ = ("_lines", "file", "root", "text", "uncertain")
 
-    def __init__(self, file: str, text: str, root: Node | None = None) -> None:
+    def __init__(
+        self, file: str, text: str, root: Node | None = None, uncertain: Mapping[Path, Distribution] | None = None
+    ) -> None:
         self.file = file
         self.text = text
         self.root = root
+        self.uncertain = uncertain or {}
         self._lines: list[str] | None = None
 
     def of(self, path: Path) -> tuple[int, int]:
@@ -126,10 +132,12 @@ class Positions:
 
     def overridden(self, overrides: Iterable[Override]) -> Positions:
         """Return the same file with other values; where a path leads to no mapping or list, nothing is replaced."""
-        root = self.root
+        root, uncertain = self.root, self.uncertain
         for override in overrides:
             root = root and _replaced(root, override.path, override)
-        return Positions(self.file, self.text, root)
+            many = len(override.path)
+            uncertain = {path: each for path, each in uncertain.items() if path[:many] != override.path}
+        return Positions(self.file, self.text, root, uncertain)
 
     def dotted(self, path: Path) -> str:
         """Return a path as people write it: ``processes.server.mappings[0].touch.every``."""
@@ -147,8 +155,11 @@ class Positions:
         return node is None or not whole or not isinstance(node.value, list)
 
     def error(self, path: Path, error: InputError) -> InputError:
-        """Return the error with the place of the value at `path`."""
+        """Return the error with the place of the value at `path`, and what that is the median of."""
         node = self.find(path)[0]
+        if path in self.uncertain:
+            error.message += f" (the median of {self.uncertain[path].text})"
+            error.args = (error.message,)
         return self.at(node, error) if node is not None else error
 
     def _line(self, number: int) -> str:

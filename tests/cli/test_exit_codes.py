@@ -147,7 +147,7 @@ def test_everything_else(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(estimate_command, "evaluate", fail)
+    monkeypatch.setattr(estimate_command, "question", fail)
 
     assert main(["estimate", str(workload)]) == code
 
@@ -165,7 +165,7 @@ def test_debug_shows_the_details_of_a_defect(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a secret place")
 
-    monkeypatch.setattr(estimate_command, "evaluate", fail)
+    monkeypatch.setattr(estimate_command, "question", fail)
 
     assert main(["estimate", str(workload), "--debug"]) == 70
     assert "Traceback" in capsys.readouterr().err

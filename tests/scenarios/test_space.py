@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptcalc.errors import InputError
-from ptcalc.scenarios.places import place_of
 from ptcalc.scenarios.space import Axis, Space
+from ptcalc.workload.places import place_of
 from ptcalc.workload.source import Path
 
 PATHS: dict[str, Path] = {

@@ -16,9 +16,9 @@ from ptcalc.result import RISK_ORDER
 from ptcalc.scenarios import study as study_of
 from ptcalc.scenarios.block import Block, Numbers
 from ptcalc.scenarios.figures import BOUNDARIES, FIGURES, of_group
-from ptcalc.scenarios.places import place_of
 from ptcalc.scenarios.study import Study
 from ptcalc.workload.loading import build
+from ptcalc.workload.places import place_of
 from ptcalc.workload.source import Override, Path, Positions
 from tests import strategies as make
 from tests.strategies import GIB, Document
