@@ -21,7 +21,6 @@ def _options(command: Command) -> Command:
 
 @click.group(
     "arch",
-    short_help="The architectures: which tables there are, and what they take.",
     epilog=examples("ptcalc arch list", "ptcalc arch show x86_64"),
 )
 def command() -> None:

@@ -10,7 +10,6 @@ from ptcalc.cli.output import emit, screen
 
 @click.command(
     "autopsy",
-    short_help="From a kernel's OOM report: was it page tables?",
     epilog=examples(
         "ptcalc autopsy examples/oom.log",
         "ptcalc autopsy examples/oom.log --report 1 --format json",

@@ -22,7 +22,6 @@ Progress = Callable[[int, int], None]
 
 @click.command(
     "capture",
-    short_help="A workload file from a running system.",
     epilog=examples(
         "ptcalc capture",
         "ptcalc capture --proc-root examples/proc-tree --match postmaster",

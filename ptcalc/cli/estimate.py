@@ -20,7 +20,6 @@ MAX_SAMPLES, MAX_SEED = 1_000_000, (1 << 63) - 1
 
 @click.command(
     "estimate",
-    short_help="Page tables under every policy; does the machine still fit?",
     epilog=examples(
         "ptcalc estimate examples/oracle-sga-1500.yaml",
         "ptcalc estimate examples/oracle-sga-1500.yaml --policy today --policy hugetlb-2M --format json",

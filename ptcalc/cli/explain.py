@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 @click.command(
     "explain",
-    short_help="The arithmetic behind it, and why tables are not shared.",
     epilog=examples(
         "ptcalc explain examples/oracle-sga-1500.yaml --policy today",
         "ptcalc explain examples/oracle-sga-1500.yaml --policy file-shared --format json",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ptcalc.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @contextmanager
@@ -17,6 +19,8 @@ def new_file(path: str, *, force: bool) -> Iterator[Path]:
 
     Raises InputError where ``path`` exists (unless ``force``), is a directory, or cannot be written.
     """
+    from pathlib import Path
+
     target = Path(path)
     if target.is_dir():
         raise InputError(f"{path} is a directory", accepted="the name of a file")
@@ -26,7 +30,7 @@ def new_file(path: str, *, force: bool) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         yield target
         return
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
+    temporary = target.with_name(f".{target.name[:100]}.{os.urandom(4).hex()}")
     try:
         temporary.touch(0o666, exist_ok=False)
     except (OSError, ValueError) as error:

@@ -23,17 +23,17 @@ from ptcalc.errors import PtcalcError, printable
 
 DEFECT, INTERRUPTED, BAD_USAGE, CANNOT_DO_HERE = 70, 130, 2, 3
 
-# Command -> where it lives; the modules are imported when their command is asked for.
+# Command -> where it lives, and what it is for; the modules are imported when their command is asked for.
 COMMANDS = {
-    "estimate": "ptcalc.cli.estimate",
-    "explain": "ptcalc.cli.explain",
-    "sweep": "ptcalc.cli.sweep",
-    "solve": "ptcalc.cli.solve",
-    "capture": "ptcalc.cli.capture",
-    "autopsy": "ptcalc.cli.autopsy",
-    "recommend": "ptcalc.cli.recommend",
-    "verify": "ptcalc.cli.verify",
-    "arch": "ptcalc.cli.arch",
+    "estimate": ("ptcalc.cli.estimate", "Page tables under every policy; does the machine still fit?"),
+    "explain": ("ptcalc.cli.explain", "The arithmetic behind it, and why tables are not shared."),
+    "sweep": ("ptcalc.cli.sweep", "The same with other values, on other machines."),
+    "solve": ("ptcalc.cli.solve", "The largest value that still fits."),
+    "capture": ("ptcalc.cli.capture", "A workload file from a running system."),
+    "autopsy": ("ptcalc.cli.autopsy", "From a kernel's OOM report: was it page tables?"),
+    "recommend": ("ptcalc.cli.recommend", "What to change, the best saving first; ready to paste."),
+    "verify": ("ptcalc.cli.verify", "Does the running kernel say the same?"),
+    "arch": ("ptcalc.cli.arch", "The architectures: which tables there are, and what they take."),
 }
 
 
@@ -55,7 +55,15 @@ class LazyGroup(click.Group):
         """Import and return the command; None if there is none of this name."""
         if cmd_name not in COMMANDS:
             return None
-        return cast(click.Command, importlib.import_module(COMMANDS[cmd_name]).command)
+        module, short_help = COMMANDS[cmd_name]
+        command = cast(click.Command, importlib.import_module(module).command)
+        command.short_help = short_help
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, short_help) for name, (_, short_help) in COMMANDS.items()])
 
 
 def _version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:

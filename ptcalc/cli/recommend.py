@@ -15,7 +15,6 @@ FORMS = ("text", "json", "sysctl", "systemd", "tmpfiles", "cmdline", "fstab", "i
 
 @click.command(
     "recommend",
-    short_help="What to change, the best saving first; ready to paste.",
     epilog=examples(
         "ptcalc recommend examples/oracle-sga-1500.yaml",
         "ptcalc recommend examples/oracle-sga-1500.yaml --format sysctl",

@@ -12,7 +12,6 @@ from ptcalc.cli.output import emit, say_medians, screen
 
 @click.command(
     "solve",
-    short_help="The largest value that still fits.",
     epilog=examples(
         "ptcalc solve examples/oracle-sga-1500.yaml --for processes",
         "ptcalc solve examples/oracle-sga-1500.yaml --for size --target critical --policy today --policy hugetlb-2M",

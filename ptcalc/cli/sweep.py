@@ -31,7 +31,6 @@ ALONE = 50_000  # scenarios that are done before other processes have started
 
 @click.command(
     "sweep",
-    short_help="The same with other values, on other machines.",
     epilog=examples(
         "ptcalc sweep examples/oracle-sga-1500.yaml --vary host.arch=shipped --policy today --policy hugetlb-default",
         "ptcalc sweep examples/postgres-600.yaml --vary processes.backend.count=100..3000:100 --policy today",

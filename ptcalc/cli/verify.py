@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any, Literal, TypeVar
 
 import click
@@ -17,7 +16,6 @@ Value = TypeVar("Value")
 
 @click.command(
     "verify",
-    short_help="Does the running kernel say the same?",
     epilog=examples(
         "ptcalc verify examples/oracle-sga-1500.yaml --processes 2 --max-memory 500M",
         "ptcalc verify examples/mixed-sga-reporting.yaml --allow-sysctl --max-memory 500M",
@@ -67,6 +65,8 @@ def command(
     With --oom, all that the processes take is put into a memory cgroup, scaled down, until the OOM killer acts there.
     Ends with 1 if that is more than 2 % and more than one process away from the prediction.
     """
+    from fractions import Fraction
+
     import ptcalc
     from ptcalc.report import verify_report as report
     from ptcalc.report.json_report import render as render_json
