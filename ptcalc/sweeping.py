@@ -19,8 +19,8 @@ from ptcalc.result import PolicyResult
 from ptcalc.scenarios.figures import FIGURES
 from ptcalc.scenarios.scan import Scan, scan
 from ptcalc.scenarios.space import Axis
-from ptcalc.scenarios.varied import ARCH, Vary, asked, no_policy, of_combination, varied
-from ptcalc.workload.loading import build, read
+from ptcalc.scenarios.varied import ARCH, Vary, asked, document_of, no_policy, of_combination, varied
+from ptcalc.workload.loading import build
 from ptcalc.workload.model import Workload
 from ptcalc.workload.source import Override, Positions
 
@@ -77,8 +77,8 @@ def sweep(
     more than MAX_COMBINATIONS.
     """
     settings = config or risk.Config()
-    document = _document(workload)
-    own = {**(workload.geometries if isinstance(workload, Workload) else {}), **settings.geometries}
+    document, own = document_of(workload)
+    own |= settings.geometries
     what = varied(document, vary, own)
     axes, paths, wild = what.axes, what.paths, what.wild
     total = prod(len(axis.values) for axis in axes)
@@ -134,18 +134,11 @@ def scan_workload(
     What stands in them is `figures` of `ptcalc.scenarios.figures.FIGURES`; all else is as in `sweep`.  ``zipped``:
     the first values of all axes, the second ones, and so on.
     """
-    document = _document(workload)
-    own = workload.geometries if isinstance(workload, Workload) else {}
+    document, own = document_of(workload)
     return scan(
         document, vary, zipped=zipped, policies=policies, figures=figures, config=config, choices=choices,
         geometries=own, strict=strict,
     )  # fmt: skip
-
-
-def _document(workload: str | PathLike[str] | Workload | Positions) -> Positions:
-    if isinstance(workload, Positions):
-        return workload
-    return workload.positions if isinstance(workload, Workload) else read(workload)
 
 
 @dataclass(frozen=True, slots=True)

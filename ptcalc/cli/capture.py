@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from ptcalc.cli.options import debug_option, examples
+from ptcalc.cli.options import debug_option, examples, named
 from ptcalc.cli.output import emit
 from ptcalc.cli.progress import bar
-from ptcalc.errors import CannotDoHere, InputError, printable
+from ptcalc.errors import CannotDoHere, printable
 
 if TYPE_CHECKING:
     from ptcalc.capture import Capture, Detail
@@ -84,9 +83,9 @@ def command(
     from ptcalc.capture import capture_system
     from ptcalc.workload.sizes import parse_share, parse_size
 
-    with _named("--min-segment"):
+    with named("--min-segment"):
         least = parse_size(min_segment)
-    with _named("--spread"):
+    with named("--spread"):
         share = float(parse_share(spread))
     with bar("processes") as progress:
         found = capture_system(
@@ -121,15 +120,6 @@ def _deliver(found: Capture, output: str | None) -> None:
         _write(output, found.text)
     for note in found.missing:
         click.echo(f"ptcalc: {printable(note)}", err=True)
-
-
-@contextmanager
-def _named(option: str) -> Iterator[None]:
-    """Say which option a refused value belongs to."""
-    try:
-        yield
-    except InputError as error:
-        raise click.BadParameter(f"{error.message}; accepted: {error.accepted}", param_hint=option) from None
 
 
 def _write(path: str, text: str) -> None:

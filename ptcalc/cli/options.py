@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from ptcalc.errors import nearest, printable, quote
+from ptcalc.errors import InputError, nearest, printable, quote
 
 if TYPE_CHECKING:
     from ptcalc.cli.main import Settings
@@ -156,8 +157,21 @@ def require(name: str, known: Collection[str], what: str, option: str) -> None:
         raise click.BadParameter(f"{quote(name)} is no {what}; {typo}{accepted}", param_hint=option)
 
 
-def read_answers(choices: Sequence[str]) -> dict[str, str]:
-    """Return ``POLICY.NAME=VALUE`` texts as ``POLICY.NAME`` -> value; raise click.BadParameter for other ones."""
+@contextmanager
+def named(option: str) -> Iterator[None]:
+    """Say which option a refused value belongs to."""
+    try:
+        yield
+    except InputError as error:
+        guess = f"; did you mean {error.suggestion}?" if error.suggestion else ""
+        raise click.BadParameter(f"{error.message}{guess}; accepted: {error.accepted}", param_hint=option) from None
+
+
+def read_answers(choices: Sequence[str], evaluated: Sequence[str] = ()) -> dict[str, str]:
+    """Return ``POLICY.NAME=VALUE`` texts as ``POLICY.NAME`` -> value.
+
+    Raises click.BadParameter for other texts, and for policies that are not among the ``evaluated`` ones, if any are.
+    """
     answers: dict[str, str] = {}
     for choice in choices:
         key, _, value = choice.partition("=")
@@ -167,6 +181,8 @@ def read_answers(choices: Sequence[str]) -> dict[str, str]:
             )
         if answers.setdefault(key, value) != value:
             raise click.BadParameter(f"{printable(key)} is given two values", param_hint="--choice")
+        if evaluated:
+            require(key.partition(".")[0], evaluated, "evaluated policy", "--choice")
     return answers
 
 

@@ -6,7 +6,7 @@ from typing import cast
 
 import click
 
-from ptcalc.cli.options import examples, read_answers, read_axes, require, workload_options
+from ptcalc.cli.options import examples, read_answers, read_axes, workload_options
 from ptcalc.cli.output import emit, say_medians, screen
 
 
@@ -65,9 +65,7 @@ def command(
     if segment is not None and wanted not in ("size", "touch"):
         raise click.UsageError(f"--segment goes with --for size or touch, not with --for {wanted}")
     vary = read_axes(axes)
-    answers = read_answers(choices)
-    for key in answers if policies else ():
-        require(key.partition(".")[0], policies, "evaluated policy", "--choice")
+    answers = read_answers(choices, policies)
     import ptcalc
     from ptcalc import risk
     from ptcalc.report import solve_report

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ptcalc.cli.files import new_file
-from ptcalc.cli.options import examples, read_answers, read_axes, require, workload_options
+from ptcalc.cli.options import examples, named, read_answers, read_axes, workload_options
 from ptcalc.cli.output import emit, say_medians, screen
 from ptcalc.cli.progress import bar
-from ptcalc.errors import InputError, printable
+from ptcalc.errors import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,9 +81,7 @@ def command(
     hugetlb-default is that of the default huge page of each architecture.
     """
     vary = read_axes(axes)
-    answers = read_answers(choices)
-    for key in answers if policies else ():
-        require(key.partition(".")[0], policies, "evaluated policy", "--choice")
+    answers = read_answers(choices, policies)
     if (top is None) != (by is None):
         raise click.UsageError("--top and --by: the one says how many rows, the other which")
     if force and output is None:
@@ -245,12 +243,12 @@ class _Selection:
         from ptcalc.scenarios.selecting import column_of, parse_condition
 
         columns = found.columns
-        with _option("--where"):
+        with named("--where"):
             self._parsed = [parse_condition(text, columns) for text in self._conditions]
-        with _option("--by"):
+        with named("--by"):
             if self._by:
                 column_of(self._by, columns)
-        with _option("--columns"):
+        with named("--columns"):
             for name in self._names or ():
                 column_of(name, [*columns, *_families(columns)])
 
@@ -328,13 +326,3 @@ class _Standard:
         """Write to standard output, as `emit` does."""
         emit(text)
         return len(text)
-
-
-@contextmanager
-def _option(name: str) -> Iterator[None]:
-    """Say which option a refused value belongs to."""
-    try:
-        yield
-    except InputError as error:
-        guess = f"; did you mean {error.suggestion}?" if error.suggestion else ""
-        raise click.BadParameter(f"{error.message}{guess}; accepted: {error.accepted}", param_hint=name) from None

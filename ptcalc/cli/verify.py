@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import click
 
-from ptcalc.cli.options import debug_option, examples, format_option
+from ptcalc.cli.options import debug_option, examples, format_option, named
 from ptcalc.cli.output import emit, say_medians, screen
-from ptcalc.errors import CheckFailed, InputError
-
-Value = TypeVar("Value")
+from ptcalc.errors import CheckFailed
 
 
 @click.command(
@@ -65,16 +62,17 @@ def command(
     With --oom, all that the processes take is put into a memory cgroup, scaled down, until the OOM killer acts there.
     Ends with 1 if that is more than 2 % and more than one process away from the prediction.
     """
-    from fractions import Fraction
-
     import ptcalc
     from ptcalc.report import verify_report as report
     from ptcalc.report.json_report import render as render_json
     from ptcalc.workload.sizes import parse_share, parse_size
 
-    share = None if scale is None else _parsed("--scale", scale, lambda text: Fraction(parse_share(text)))
-    memory = None if max_memory is None else _parsed("--max-memory", max_memory, parse_size)
-    size = None if limit is None else _parsed("--limit", limit, parse_size)
+    with named("--scale"):
+        share = None if scale is None else parse_share(scale)
+    with named("--max-memory"):
+        memory = None if max_memory is None else parse_size(max_memory)
+    with named("--limit"):
+        size = None if limit is None else parse_size(limit)
     if share == 0:
         raise click.BadParameter(f"{scale} of all sizes leaves nothing", param_hint="--scale")
     if size is not None and not oom:
@@ -110,11 +108,3 @@ def command(
     if found.contradicted:
         names = ", ".join(f"{figure.counter} of {figure.name or 'all'}" for figure in found.contradicted)
         raise CheckFailed(f"the kernel contradicts the prediction: {names}")
-
-
-def _parsed(option: str, text: str, parse: Callable[[str], Value]) -> Value:
-    """Return what an option says; a refused value is told with the option's name."""
-    try:
-        return parse(text)
-    except InputError as error:
-        raise click.BadParameter(f"{error.message}; accepted: {error.accepted}", param_hint=option) from None

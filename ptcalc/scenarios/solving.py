@@ -27,12 +27,12 @@ from ptcalc.policies import Outcome, Policy, policies_of
 from ptcalc.result import RISK_ORDER, Availability, RiskLevel
 from ptcalc.risk import LIMITED_BY, Config, Ledger, largest_of_many
 from ptcalc.scenarios.assigning import assigned, rows_each
-from ptcalc.scenarios.axes import parse_values
 from ptcalc.scenarios.block import Block, Ints, Numbers
 from ptcalc.scenarios.study import Study
 from ptcalc.scenarios.validity import refused
+from ptcalc.scenarios.varied import Vary, check_apart, document_of, varied
 from ptcalc.workload.checks import page_of
-from ptcalc.workload.loading import build, read
+from ptcalc.workload.loading import build
 from ptcalc.workload.model import Workload
 from ptcalc.workload.places import place_of
 from ptcalc.workload.sizes import MAX_COUNT, SIZE_LIMIT
@@ -143,7 +143,7 @@ def solve(
     group: str | None = None,
     segment: str | None = None,
     target: Target = "ok",
-    vary: Mapping[str, str | Iterable[object]] | None = None,
+    vary: Vary | None = None,
     policies: Sequence[str] | None = None,
     config: Config | None = None,
     choices: Mapping[str, str] | None = None,
@@ -160,24 +160,26 @@ def solve(
     is missing or makes no sense, and for values varied at the place that is solved for.
     """
     settings = config or Config()
-    if isinstance(workload, Positions):
-        document = workload
-    else:
-        document = workload.positions if isinstance(workload, Workload) else read(workload)
-    geometries = {**(workload.geometries if isinstance(workload, Workload) else {}), **settings.geometries}
-    paths, texts = _axes(document, vary or {})
+    document, geometries = document_of(workload)
+    geometries |= settings.geometries
+    what = varied(document, vary or {}, geometries)
+    paths, texts = what.paths, [axis.values for axis in what.axes]
+    total = prod(map(len, texts))
+    if total > MAX_COMBINATIONS:
+        raise InputError(f"{total:,} combinations of values", accepted=f"at most {MAX_COMBINATIONS:,}")
     # Combinations that differ in numbers only are solved at once.
     variants: dict[tuple[Override, ...], list[tuple[int, tuple[str, ...]]]] = {}
     for number, values in enumerate(product(*texts)):
-        given = zip(paths, vary or {}, values, strict=True)
-        words = tuple(Override(p, text, f"--vary {name}={text}") for p, name, text in given if _number(p, text) is None)
+        named = [(at, text) for at, text in enumerate(values) if _number(paths[at], text) is None]
+        words = tuple(what.overrides(named))
         variants.setdefault(words, []).append((number, values))
     rows: dict[int, SolvedRow] = {}
     for words, members in variants.items():
-        varied = document.overridden(words)
-        base = build(varied, strict=strict, geometries=geometries)
+        variant = document.overridden(words)
+        base = build(variant, strict=strict, geometries=geometries)
         scale = _scale(base, wanted, group, segment)
-        _check_apart(document, paths, scale)
+        for path, other in product(paths, () if scale is None else scale.paths):
+            check_apart(document, path, other, "what is solved for", document.dotted(path))
         fixed = {
             path: Numbers.of([each for member in members if (each := _number(path, member[1][place])) is not None])
             for place, path in enumerate(paths)
@@ -190,14 +192,14 @@ def solve(
         for name, policy in known.items():
             if policies is None or name in policies:
                 study = Study(
-                    varied, policies=[name], config=settings, choices=choices, geometries=geometries, strict=strict
+                    variant, policies=[name], config=settings, choices=choices, geometries=geometries, strict=strict
                 )
                 search = _Search(study, policy, target, fixed, len(members))
                 found.append(search.grown() if scale is None else search.solved(scale))
         for (number, values), answers in zip(members, zip(*found, strict=True), strict=True):
             rows[number] = SolvedRow(values, answers)
     places = () if scale is None else tuple(document.dotted(path) for path in scale.paths)
-    axes = tuple(zip(vary or {}, texts, strict=True))
+    axes = tuple((axis.path, axis.values) for axis in what.axes)
     return Solution(base.name, document.file, wanted, places, target, axes, tuple(rows[at] for at in sorted(rows)))
 
 
@@ -467,43 +469,6 @@ def _touch(base: Workload, mapping: Path) -> Path:
         if node is not None and isinstance(node.value, list if step == 0 else dict):
             path = (*path, step)
     return path
-
-
-def _axes(document: Positions, vary: Mapping[str, str | Iterable[object]]) -> tuple[list[Path], list[tuple[str, ...]]]:
-    """Return the paths that are varied, and the texts of their values."""
-    paths: list[Path] = []
-    texts = []
-    for dotted, given in vary.items():
-        try:
-            path = document.resolve(dotted)
-            for other in paths:
-                _apart(document, path, other, "varied already")
-            values = parse_values(given, path) if isinstance(given, str) else tuple(map(str, given))
-            if not values:
-                raise InputError("no value", accepted="one value or more")
-        except InputError as error:
-            raise error.located(f"--vary {dotted}") from None
-        paths.append(path)
-        texts.append(tuple(dict.fromkeys(values)))
-    total = prod(map(len, texts))
-    if total > MAX_COMBINATIONS:
-        raise InputError(f"{total:,} combinations of values", accepted=f"at most {MAX_COMBINATIONS:,}")
-    return paths, texts
-
-
-def _check_apart(document: Positions, paths: Sequence[Path], scale: Scale | None) -> None:
-    for path in paths:
-        for other in () if scale is None else scale.paths:
-            try:
-                _apart(document, path, other, "what is solved for")
-            except InputError as error:
-                raise error.located(f"--vary {document.dotted(path)}") from None
-
-
-def _apart(document: Positions, path: Path, other: Path, what: str) -> None:
-    shorter = min(len(path), len(other))
-    if path[:shorter] == other[:shorter]:
-        raise InputError(f"{document.dotted(other)} is {what}", accepted="paths that do not lead into each other")
 
 
 def _number(path: Path, text: str) -> Value | None:

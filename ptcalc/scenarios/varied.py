@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 
 from ptcalc import arch
 from ptcalc.arch import Geometry
@@ -11,6 +12,8 @@ from ptcalc.errors import MAX_SHOWN, InputError, nearest, quote
 from ptcalc.policies import policies_of
 from ptcalc.scenarios.axes import parse_values
 from ptcalc.scenarios.space import Axis
+from ptcalc.workload.loading import read
+from ptcalc.workload.model import Workload
 from ptcalc.workload.source import Override, Path, Positions
 
 # The policy hugetlb-<size> for the default huge page of each architecture.
@@ -63,6 +66,23 @@ def varied(document: Positions, vary: Vary, own: Mapping[str, Geometry], *, zipp
     return Varied(tuple(axes), tuple(paths), frozenset(wild))
 
 
+def check_apart(document: Positions, path: Path, other: Path, what: str, dotted: str) -> None:
+    """Raise InputError, at the option for ``dotted``, if it leads to or into another path, which is ``what``."""
+    shorter = min(len(path), len(other))
+    if path[:shorter] == other[:shorter]:
+        message = f"{document.dotted(other)} is {what}"
+        raise InputError(message, accepted="paths that do not lead into each other", file=f"--vary {dotted}")
+
+
+def document_of(workload: str | PathLike[str] | Workload | Positions) -> tuple[Positions, dict[str, Geometry]]:
+    """Return the document of a workload, or of the file at a path, and the architectures that came with it."""
+    if isinstance(workload, Positions):
+        return workload, {}
+    if isinstance(workload, Workload):
+        return workload.positions, dict(workload.geometries)
+    return read(workload), {}
+
+
 def asked(geometry: Geometry, policies: Sequence[str] | None) -> tuple[list[str], list[str]]:
     """Return the policies of an architecture that are asked for (default: all), and those that it does not have."""
     known = [policy.name for policy in policies_of(geometry)]
@@ -105,9 +125,6 @@ def _paths(document: Positions, vary: Iterable[str]) -> list[Path]:
         except InputError as error:
             raise error.located(f"--vary {dotted}") from None
         for other in found:
-            shorter = min(len(path), len(other))
-            if path[:shorter] == other[:shorter]:
-                what = f"{document.dotted(other)} is varied already"
-                raise InputError(what, accepted="paths that do not lead into each other", file=f"--vary {dotted}")
+            check_apart(document, path, other, "varied already", dotted)
         found.append(path)
     return found

@@ -212,3 +212,15 @@ def test_standard_input_is_read_once(file: Path, capsys: pytest.CaptureFixture[s
     )
 
     assert piped.stdout.decode() == solved(file, capsys, *arguments)
+
+
+def test_words_for_many_architectures(file: Path) -> None:
+    """`shipped` is what it is in sweep; the answer is that of each architecture by its name."""
+    found = ptcalc.solve(file, "processes", vary={"host.arch": "x86_64,s390x,shipped"}, policies=["today"])
+    alone = {
+        name: ptcalc.solve(file, "processes", vary={"host.arch": name}, policies=["today"]).rows[0].answers[0].value
+        for name in ("x86_64", "s390x", "arm64-64k-va52")
+    }
+    by_name = {row.values[0]: row.answers[0].value for row in found.rows}
+    assert len(by_name) > 5
+    assert {name: by_name[name] for name in alone} == alone
