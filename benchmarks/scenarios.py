@@ -70,7 +70,7 @@ class Grid:
         return cls(
             np.linspace(1 << 18, 125 << 20, size).astype(np.int64) * PAGE,
             0x60000000 + np.linspace(0, 1 << 18, address, endpoint=False).astype(np.int64) * PAGE,
-            np.unique(np.geomspace(1, 10**6, share).astype(np.int64)),
+            np.geomspace(10, 10**6, share).astype(np.int64),
             np.linspace(1, 5000, count).astype(np.int64),
         )
 

@@ -8,6 +8,7 @@ import click
 
 from ptcalc.cli.options import Question, arch_option, examples, question, workload_options
 from ptcalc.cli.output import emit, screen
+from ptcalc.cli.progress import bar
 from ptcalc.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ MAX_SAMPLES, MAX_SEED = 1_000_000, (1 << 63) - 1
     "--seed", type=click.IntRange(0, MAX_SEED), help="Which draws: the same seed, the same ones.  [default: 1]"
 )
 @click.option(
+    "--jobs", metavar="N", type=click.IntRange(min=1), help="Processes that evaluate draws; by default all cores."
+)
+@click.option(
     "--fail-on",
     type=click.Choice(["warning", "critical", "oom"]),
     help="Exit with 1 if the risk of today, or of a chosen policy that can be deployed, is this or worse.",
@@ -52,6 +56,7 @@ def command(
     arch: str | None,
     samples: int | None,
     seed: int | None,
+    jobs: int | None,
     fail_on: RiskLevel | None,
 ) -> None:
     """Say what page tables cost under every policy, and whether the machine still fits.
@@ -63,9 +68,9 @@ def command(
     if asked.workload.positions.uncertain:
         if fail_on is not None:
             raise click.BadParameter("it judges one estimate, and this file has distributions", param_hint="--fail-on")
-        _sample(asked, form, samples, seed, strict=strict)
+        _sample(asked, form, samples, seed, jobs, strict=strict)
         return
-    for name, value in (("--samples", samples), ("--seed", seed)):
+    for name, value in (("--samples", samples), ("--seed", seed), ("--jobs", jobs)):
         if value is not None:
             raise click.BadParameter(
                 "no number of this file is a distribution, so that nothing is drawn", param_hint=name
@@ -86,19 +91,28 @@ def command(
         _check(estimate, policies, fail_on)
 
 
-def _sample(asked: Question, form: str, samples: int | None, seed: int | None, *, strict: bool) -> None:
+def _sample(
+    asked: Question, form: str, samples: int | None, seed: int | None, jobs: int | None, *, strict: bool
+) -> None:
     from ptcalc.report.uncertainty_report import render_text, to_dict
+    from ptcalc.scenarios.running import ALONE, cores, processes
     from ptcalc.scenarios.uncertainty import SAMPLES, SEED, sample
 
-    sampled = sample(
-        asked.workload,
-        samples=SAMPLES if samples is None else samples,
-        seed=SEED if seed is None else seed,
-        policies=asked.policies or None,
-        config=asked.config,
-        choices=asked.choices,
-        strict=strict,
-    )
+    many = SAMPLES if samples is None else samples
+    workers = jobs or (cores() if many > ALONE else 1)
+    with processes(workers) as executor, bar("samples", per_second=True) as told:
+        sampled = sample(
+            asked.workload,
+            samples=many,
+            seed=SEED if seed is None else seed,
+            policies=asked.policies or None,
+            config=asked.config,
+            choices=asked.choices,
+            strict=strict,
+            executor=executor,
+            workers=workers,
+            progress=told,
+        )
     if form == "json":
         from ptcalc.report.json_report import render
 

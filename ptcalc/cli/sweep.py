@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 WHOLE = ("json", "markdown")  # each row as estimate tells it
 DETAILED = 30  # combinations of which the text tells as much
 TOTALLED = ("risk", "headroom_bytes", "exact")  # what a page says of all rows
-ALONE = 50_000  # scenarios that are done before other processes have started
 
 
 @click.command(
@@ -165,7 +164,7 @@ class _Run:
 
     def _evaluated(self, stack: ExitStack) -> Iterator[Rows]:
         """Return the rows until there are no more or somebody interrupts, which waits for the end of a block."""
-        from ptcalc.scenarios.running import cores, processes
+        from ptcalc.scenarios.running import ALONE, cores, processes
 
         workers = self._jobs or (cores() if len(self._scan) > ALONE else 1)
         executor = stack.enter_context(processes(workers))

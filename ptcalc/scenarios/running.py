@@ -23,6 +23,7 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 Thing = TypeVar("Thing")
 
+ALONE = 50_000  # scenarios that are done before other processes have started
 AHEAD = 2  # pieces under way for each worker: one that it does, one that it finds when it is done
 
 

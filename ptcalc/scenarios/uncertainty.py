@@ -1,17 +1,19 @@
 """What a workload with distributions in its file can come to: samples of it, and what they say of memory and risk.
 
 Draw number n at a place is a function of (seed, n, path) alone: word n of numpy's Philox, whose key is a hash of seed
-and path.  Neither the other places, nor the policies, nor how many samples are evaluated at once change it.
+and path.  Neither the other places, nor the policies, nor how many samples are evaluated at once, or where, change it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import sqrt
 from os import PathLike
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ from ptcalc.policies import policies_of
 from ptcalc.result import RISK_ORDER, Assumption, Availability
 from ptcalc.risk import Config
 from ptcalc.scenarios.block import Block, Numbers
+from ptcalc.scenarios.running import Shared, in_order
 from ptcalc.scenarios.study import Study
 from ptcalc.workload.distributions import LEAST, SHARE, Distribution
 from ptcalc.workload.loading import build, read
@@ -35,7 +38,7 @@ BLOCK = 1 << 14  # samples evaluated at once
 PERCENTILES = (5, 50, 95)
 CONFIDENCE = 0.95
 _NORMAL = 1.959963984540054  # the quantile of (1 + CONFIDENCE) / 2
-_BYTES = ("page_tables_bytes", "used_bytes", "headroom_bytes")
+_FIGURES = ("page_tables_bytes", "used_bytes", "headroom_bytes", "risk")
 
 Ints = NDArray[np.int64]
 Percentiles = tuple[int, int, int]
@@ -116,10 +119,15 @@ def sample(
     config: Config | None = None,
     choices: Mapping[str, str] | None = None,
     strict: bool = False,
+    executor: Executor | None = None,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Sampled:
     """Draw a workload, or the file at a path, ``samples`` times from its distributions, and evaluate each draw.
 
-    ``policies``, ``config`` and ``choices`` are those of `ptcalc.estimate`, ``strict`` that of `ptcalc.load`.
+    ``policies``, ``config`` and ``choices`` are those of `ptcalc.estimate`, ``strict`` that of `ptcalc.load`.  The
+    draws are evaluated by an executor with so many workers, or here; the result does not depend on it.  ``progress``
+    is told how many are done, of how many.
     Raises InputError for a workload without distributions, for whatever these two refuse, and, naming the numbers, for
     a sample that they would refuse.
     """
@@ -137,14 +145,14 @@ def sample(
     study = Study(
         certain,
         policies=policies,
-        figures=(*_BYTES, "risk"),
+        figures=_FIGURES,
         config=settings,
         choices=choices,
         geometries=geometries,
         strict=strict,
     )
     try:
-        drawn, found = _evaluated(study, uncertain, samples, seed)
+        drawn, found = _evaluated(_Draws(Shared(study), uncertain, seed), samples, executor, workers, progress)
     except InputError as error:
         raise _placed(error, document) from None
     base = build(certain, strict=strict, geometries=geometries)
@@ -186,30 +194,48 @@ def draws(distribution: Distribution, path: Path, seed: int, first: int, many: i
     return distribution.quantiles((words >> np.uint64(12)).astype(np.float64) * 2.0**-52 + LEAST)
 
 
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """Draws first to first + many - 1 of a study's document, evaluated wherever this is called."""
+
+    study: Shared[Study]
+    uncertain: Mapping[Path, Distribution]
+    seed: int
+
+    def __call__(self, part: tuple[int, int]) -> tuple[dict[Path, Ints], dict[str, dict[str, NDArray[Any]]]]:
+        """Return what is drawn at each place, and the figures under each policy, shape (many,)."""
+        drawn = {path: draws(distribution, path, self.seed, *part) for path, distribution in self.uncertain.items()}
+        return drawn, self.study.thing.evaluate(_block(self.uncertain, drawn))
+
+
 def _evaluated(
-    study: Study, uncertain: Mapping[Path, Distribution], samples: int, seed: int
-) -> tuple[dict[Path, Ints], dict[str, dict[str, NDArray[np.int64]]]]:
+    work: _Draws,
+    samples: int,
+    executor: Executor | None,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[dict[Path, Ints], dict[str, dict[str, Ints]]]:
     """Return what is drawn at each place, and the figures under each policy, shape (samples,)."""
-    drawn = {path: np.empty(samples, np.int64) for path in uncertain}
-    found = {policy: {name: np.empty(samples, np.int64) for name in (*_BYTES, "risk")} for policy in study.policies}
-    for part in _parts(samples):
-        for path, distribution in uncertain.items():
-            drawn[path][part] = draws(distribution, path, seed, part.start, part.stop - part.start)
-        for policy, figures in study.evaluate(_block(uncertain, drawn, part)).items():
-            for name, values in figures.items():
-                found[policy][name][part] = values
+    drawn = {path: np.empty(samples, np.int64) for path in work.uncertain}
+    found = {policy: {name: np.empty(samples, np.int64) for name in _FIGURES} for policy in work.study.thing.policies}
+    parts = [(first, min(BLOCK, samples - first)) for first in range(0, samples, BLOCK)]
+    for (first, many), (values, by_policy) in zip(parts, in_order(work, parts, executor, workers), strict=True):
+        part = slice(first, first + many)
+        for path in drawn:
+            drawn[path][part] = values[path]
+        for policy, figures in by_policy.items():
+            for name in _FIGURES:
+                found[policy][name][part] = figures[name]
+        if progress is not None:
+            progress(part.stop, samples)
     return drawn, found
 
 
-def _parts(samples: int) -> Iterator[slice]:
-    return (slice(first, min(first + BLOCK, samples)) for first in range(0, samples, BLOCK))
-
-
-def _block(uncertain: Mapping[Path, Distribution], drawn: Mapping[Path, Ints], part: slice) -> Block:
+def _block(uncertain: Mapping[Path, Distribution], drawn: Mapping[Path, Ints]) -> Block:
     """Return samples as scenarios; where none of their numbers moves a mapping, all of them share one layout."""
     numbers = {}
     for path, distribution in uncertain.items():
-        values = drawn[path][part]
+        values = drawn[path]
         numbers[path] = Numbers(values, np.full_like(values, SHARE) if distribution.share else None)
     places = [place_of(path) for path in uncertain]
     moves = any(place is not None and place.moves for place in places)

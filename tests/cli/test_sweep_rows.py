@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ptcalc
 from ptcalc.cli.main import main
+from ptcalc.scenarios.figures import FIGURES
 from tests.cli.test_sweep import WORKLOAD, rows_of
+from tests.scenarios.test_study import alone
 
 
 @pytest.fixture
@@ -24,6 +29,13 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+SGA = """\
+version: 1
+host: {memory: 512 GiB, used: 12 GiB}
+segments: {sga: {size: 300 GiB, backing: shmem}}
+processes:
+  server: {count: 1500, private: 12 MiB, mappings: [{segment: sga, touch: 10%}]}
+"""
 GRID = ["--vary", "segments.sga.size=1GiB..5GiB:1GiB", "--vary", "processes.server.count=100..3000:100"]
 
 
@@ -51,6 +63,33 @@ def test_the_page_of_a_grid(file: Path, capsys: pytest.CaptureFixture[str]) -> N
         }
         assert cells[0].lstrip("-0123456789.,") == marks[risks["100"]]
         assert cells[-1].lstrip("-0123456789.,") == marks[risks["3000"]]
+
+
+def test_rows_of_a_large_grid_are_estimates() -> None:
+    """A random sample of 500 of 60,000 grid points: every figure under every policy is that of a file that says so."""
+    sizes, addresses = [f"{size}MiB" for size in range(1000, 300_000, 15_000)], range(0x60000000, 0x60200000, 0x1A000)
+    touches, counts = ["0.001%", "0.1%", "1%", "24%", "all"], range(1, 6000, 200)
+    vary: dict[str, Iterable[object]] = {
+        "segments.sga.size": sizes,
+        "processes.server.mappings.0.address": addresses,
+        "processes.server.mappings.0.touch": touches,
+        "processes.server.count": counts,
+    }
+    scan = ptcalc.scan_workload(ptcalc.loads(SGA), vary, figures=tuple(FIGURES))
+    blocks = list(scan.blocks())
+    columns = {column.name: column for column in scan.columns}
+    rows = {name: np.concatenate([block[name] for block in blocks]) for name in columns}
+
+    assert len(scan) == 20 * 20 * 5 * 30 == len(rows["risk"]) / 8
+    for scenario in random.Random(7).sample(range(len(scan)), 500):
+        each = [rows[path][8 * scenario] for path in vary]
+        size, address, touch, count = each[0], each[1], columns[list(vary)[2]].words[each[2]], each[3]
+        text = SGA.replace("300 GiB", f"{size} B").replace("touch: 10%", f"touch: {touch}, address: {address}")
+        estimate = alone(ptcalc.loads(text.replace("count: 1500", f"count: {count}")).positions, {})
+        for at, (policy, expected) in enumerate(estimate.items()):
+            row = {name: rows[name][8 * scenario + at] for name in (*expected, "policy")}
+            assert columns["policy"].words[row.pop("policy")] == policy
+            assert row == expected, text
 
 
 def test_some_rows(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ import ptcalc
 from ptcalc.errors import InputError
 from ptcalc.result import RISK_ORDER
 from ptcalc.scenarios import uncertainty
+from ptcalc.scenarios.running import processes
 from ptcalc.scenarios.uncertainty import draws, wilson
 from ptcalc.workload.distributions import Distribution
 
@@ -100,6 +101,21 @@ def test_blocks_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> N
 
     assert ptcalc.sample(path, samples=200) == whole
     assert ptcalc.sample(path, samples=200, seed=2) != whole
+
+
+def test_workers_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that finish in any order give what one gives; the errors of samples arrive with their place."""
+    path = EXAMPLES / "oracle-sga-uncertain.yaml"
+    monkeypatch.setattr(uncertainty, "BLOCK", 50)
+    told: list[tuple[int, int]] = []
+    with processes(2) as executor:
+        found = ptcalc.sample(path, samples=330, executor=executor, workers=2, progress=lambda *done: told.append(done))
+        with pytest.raises(InputError, match="in a sample with") as caught:
+            ptcalc.sample(ptcalc.loads(text(count="{uniform: [0, 9]}")), samples=330, executor=executor, workers=2)
+
+    assert found == ptcalc.sample(path, samples=330)
+    assert told == [(50, 330), (100, 330), (150, 330), (200, 330), (250, 330), (300, 330), (330, 330)]
+    assert caught.value.line == 7
 
 
 def test_other_places_and_policies_change_no_draw() -> None:
