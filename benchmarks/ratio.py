@@ -10,10 +10,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 
 Run = Callable[[], object]
+
+
+class Unit(NamedTuple):
+    """What a side of a ratio is shown in, and how many of it a second, or a byte, is."""
+
+    name: str
+    each: float
+
+
+MILLISECONDS, MIB = Unit("ms", 1e3), Unit("MiB", 1 / (1 << 20))
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +32,15 @@ class Ratio:
     """What `subject` costs in units of `reference`, and how much of that is too much."""
 
     name: str
-    subject_seconds: float
-    reference_seconds: float
+    subject: float  # seconds, or bytes
+    reference: float
     limit: float
+    unit: Unit = MILLISECONDS
 
     @property
     def value(self) -> float:
         """Subject / reference."""
-        return self.subject_seconds / self.reference_seconds
+        return self.subject / self.reference
 
     @property
     def holds(self) -> bool:
@@ -37,8 +49,8 @@ class Ratio:
 
     def __str__(self) -> str:
         verdict = "ok  " if self.holds else "SLOW"
-        times = f"{self.subject_seconds * 1e3:.1f} ms / {self.reference_seconds * 1e3:.1f} ms"
-        return f"{verdict} {self.value:6.3f}  limit {self.limit:5.2f}  {self.name} ({times})"
+        sides = " / ".join(f"{side * self.unit.each:.1f} {self.unit.name}" for side in (self.subject, self.reference))
+        return f"{verdict} {self.value:6.3f}  limit {self.limit:5.2f}  {self.name} ({sides})"
 
 
 def measure(name: str, subject: Run, reference: Run, *, limit: float, rounds: int) -> Ratio:
@@ -49,8 +61,8 @@ def measure(name: str, subject: Run, reference: Run, *, limit: float, rounds: in
             start = time.perf_counter()
             run()
             times.append(time.perf_counter() - start)
-    subject_seconds, reference_seconds = (statistics.median(times[1:]) for times in taken)
-    return Ratio(name, subject_seconds, reference_seconds, limit)
+    ours, theirs = (statistics.median(times[1:]) for times in taken)
+    return Ratio(name, ours, theirs, limit)
 
 
 def process(code: str, *arguments: str) -> Run:

@@ -8,11 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.ratio import ROOT, Ratio
+from benchmarks.ratio import MIB, ROOT, Ratio
 from benchmarks.scenarios import WORKLOAD
 
-MIB = 1 << 20
-LIMIT = 512 * MIB
+LIMIT = 512 << 20
 COMMAND = [sys.executable, "-P", "-m", "ptcalc", "sweep"]
 AXES = (
     "processes.server.mappings.0.touch=1%..100%:log25",
@@ -49,14 +48,14 @@ def memory(step: int = 4990) -> tuple[int, int]:
 def bounded() -> Ratio:
     """Memory of all processes of a sweep of ten million scenarios, against 512 MiB."""
     rows, most = memory(step=12_500)
-    return Ratio(f"{rows:,} rows to Parquet: memory, GiB / 512 MiB", most / (1 << 30), 0.5, 1.0)
+    return Ratio(f"{rows:,} rows to Parquet: memory / the limit", most, LIMIT, 1.0, MIB)
 
 
 def not_growing() -> Ratio:
     """Memory with a hundred million scenarios against that with ten million."""
     few, small = memory(step=12_500)
     many, large = memory(step=1_277)
-    return Ratio(f"{many:,} rows to Parquet / {few:,}: memory, GiB", large / (1 << 30), small / (1 << 30), 1.1)
+    return Ratio(f"{many:,} rows to Parquet / {few:,}: memory", large, small, 1.1, MIB)
 
 
 def _resident(root: int) -> int:

@@ -122,7 +122,7 @@ def _check_choice(known: Sequence[Policy], key: str, value: str) -> None:
 
 
 def result_of(outcome: Outcome, config: Config, *, detailed: bool = True) -> PolicyResult:
-    """Return the answer of one evaluated policy; if not ``detailed``, without ledger lines and mappings."""
+    """Return the answer of one evaluated policy; if not ``detailed``, without ledger lines, mappings and bounds."""
     memory, level, one_more = risk.assess(outcome, config)
     if not detailed:
         memory = replace(memory, items=(), capacity_terms=())
@@ -138,5 +138,5 @@ def result_of(outcome: Outcome, config: Config, *, detailed: bool = True) -> Pol
         mappings=outcome.mappings if detailed else (),
         one_more=one_more,
         choices=outcome.choices,
-        bounds=outcome.bounds,
+        bounds=outcome.bounds if detailed else (),
     )

@@ -48,7 +48,6 @@ class Outcome:
     private: Footprint  # the same with no table shared, less what lives in a host mm
     applies_changes: tuple[str, ...]
     short_pools: tuple[ShortPool, ...]
-    bounds: tuple[Bound, ...] = ()
     # For the counts that were asked for last, allocations of tables by level: several figures come from them.
     _allocated: tuple[tuple[Number, ...], list[NDArray[Any]]] | None = field(default=None, repr=False)
 
@@ -71,6 +70,21 @@ class Outcome:
     def applies(self) -> Literal["as_written"] | tuple[str, ...]:
         """``as_written``, or what would have to change in the workload."""
         return self.applies_changes or "as_written"
+
+    @cached_property
+    def bounds(self) -> tuple[Bound, ...]:
+        """What the other answers to the policy's bounded choices give, where they differ; of a single scenario."""
+        here = self.page_tables_shown(self.counts)
+        found = []
+        for choice in self.policy.choices:
+            for value in choice.accepted if choice.bounded else ():
+                if value != self.policy.choice(choice.name, self.context):
+                    other = self.context.choosing(f"{self.policy.name}.{choice.name}", value)
+                    shared = self.view.footprint(self.policy.sharing(self.view, other))
+                    tables = replace(self, footprint=shared, _allocated=None).page_tables_shown(self.counts)
+                    if tables != here:
+                        found.append(Bound(choice.name, value, tables, choice.meaning))
+        return tuple(found)
 
     @property
     def workload(self) -> Workload:
@@ -261,27 +275,9 @@ def evaluate_policy(policy: Policy, context: Context) -> Outcome:
     rule = policy.sharing(view, context)
     private = view.footprint()
     footprint = private if rule is None else view.footprint(rule)
-    bounds: tuple[Bound, ...] = ()
     if context.layouts == 1 and context.matrix.shape[1] == 1:  # told of a single scenario
         changes += policy.changes(layout, view, context)
-        bounds = _bounds(policy, view, footprint, context)
-    return Outcome(policy, context, layout, view, rule, footprint, private, changes, plan.short_pools, bounds)
-
-
-def _bounds(policy: Policy, view: View, footprint: Footprint, context: Context) -> tuple[Bound, ...]:
-    """Return what the other answers to a policy's bounded choices give, where they differ."""
-    levels = context.geometry.levels
-    here = page_tables(footprint, levels, context.costs, context.counts).bytes
-    out = []
-    for choice in policy.choices:
-        for value in choice.accepted if choice.bounded else ():
-            if value != policy.choice(choice.name, context):
-                other = context.choosing(f"{policy.name}.{choice.name}", value)
-                shared = view.footprint(policy.sharing(view, other))
-                tables = page_tables(shared, levels, context.costs, context.counts).bytes
-                if tables != here:
-                    out.append(Bound(choice.name, value, tables, choice.meaning))
-    return tuple(out)
+    return Outcome(policy, context, layout, view, rule, footprint, private, changes, plan.short_pools)
 
 
 __all__ = ["Outcome", "SegmentMemory", "ShortPool", "evaluate_policy"]

@@ -158,11 +158,6 @@ def sga_block(rows: int, columns: int) -> tuple[Positions, Block]:
     return ptcalc.loads(SGA).positions, Block(many, counts)
 
 
-def test_grid_points_of_the_sga() -> None:
-    """500 points of a grid in four axes, under every policy."""
-    agree(*sga_block(50, 10))
-
-
 def test_parts_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same bits in blocks of any size, and in scenarios of their own."""
     document, block = sga_block(700, 9)
