@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -187,12 +188,13 @@ def read_answers(choices: Sequence[str], evaluated: Sequence[str] = ()) -> dict[
 
 
 def read_axes(axes: tuple[str, ...]) -> dict[str, str]:
-    """Return ``PATH=VALUES`` texts as path -> values."""
+    """Return ``PATH=VALUES`` texts as path -> values; a name that holds ``=`` stands in single quotes."""
     vary: dict[str, str] = {}
     for axis in axes:
-        path, given, values = axis.partition("=")
-        if not (path and given):
+        parts = re.fullmatch(r"((?:'[^']*'|[^=])+)=(.*)", axis, re.DOTALL)
+        if parts is None:
             raise click.BadParameter(f"'{printable(axis)}' is not of the form PATH=VALUES", param_hint="--vary")
+        path, values = parts.groups()
         if path in vary:
             raise click.BadParameter(f"{printable(path)} is given twice", param_hint="--vary")
         vary[path] = values

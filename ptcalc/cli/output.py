@@ -12,6 +12,7 @@ from ptcalc.errors import CannotDoHere, printable
 
 if TYPE_CHECKING:
     from ptcalc.report.page import Screen
+    from ptcalc.scenarios.varied import Refusal
     from ptcalc.workload.source import Positions
 
 
@@ -77,6 +78,16 @@ def say_medians(document: Positions, varied: Iterable[str] = ()) -> None:
 
         what = f"{many} distribution{'s' if many > 1 else ''}: {'their medians are' if many > 1 else 'its median is'}"
         click.echo(f"ptcalc: {printable(document.file)}: {what} taken; ptcalc estimate samples", err=True)
+
+
+def say_refused(refusals: Iterable[Refusal]) -> None:
+    """Say on standard error what some architectures cannot have."""
+    import click
+
+    for refusal in refusals:
+        what = ", ".join(f"{path}={value}" for path, value in refusal.values)
+        policy = f", {refusal.policy}" if refusal.policy else ""
+        click.echo(f"ptcalc: not possible: {printable(f'{what}{policy}: {refusal.why}')}", err=True)
 
 
 def discard() -> None:

@@ -11,9 +11,8 @@ import click
 
 from ptcalc.cli.files import new_file
 from ptcalc.cli.options import examples, named, read_answers, read_axes, workload_options
-from ptcalc.cli.output import emit, say_medians, screen
+from ptcalc.cli.output import emit, say_medians, say_refused, screen
 from ptcalc.cli.progress import bar
-from ptcalc.errors import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -179,10 +178,7 @@ class _Run:
 
     def say_the_rest(self) -> None:
         """Say on standard error what is not possible, and how far it came.  Raises Exit if it was interrupted."""
-        for refusal in self._scan.refusals:
-            what = ", ".join(f"{path}={value}" for path, value in refusal.values)
-            policy = f", {refusal.policy}" if refusal.policy else ""
-            click.echo(f"ptcalc: not possible: {printable(f'{what}{policy}: {refusal.why}')}", err=True)
+        say_refused(self._scan.refusals)
         if self._interrupted:
             done, many = self._scan.done, len(self._scan)
             click.echo(f"ptcalc: interrupted after {done:,} of {many:,} combinations; their rows are whole", err=True)

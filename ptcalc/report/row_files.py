@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 TEXT = {True: "true", False: "false"}
+ROW_GROUP = 1 << 20  # rows: what the footer says of each group stays in memory until the end
 
 
 class Text(Protocol):
@@ -80,7 +81,7 @@ class JsonLines:
 
 
 class Parquet:
-    """A Parquet file with a row group for each block; words are dictionary columns.
+    """A Parquet file in groups of about ROW_GROUP rows; words are dictionary columns.
 
     Raises CannotDoHere where pyarrow is not installed.
     """
@@ -92,6 +93,7 @@ class Parquet:
 
         self._schema = self._arrow.schema([(column.name, self._type(column)) for column in columns])
         self._writer = pyarrow.parquet.ParquetWriter(path, self._schema, compression="zstd")
+        self._waiting: list[pyarrow.Table] = []
 
     def _type(self, column: Column) -> Any:
         kinds: dict[str, Callable[[], Any]] = {
@@ -105,7 +107,15 @@ class Parquet:
 
     def write(self, rows: Rows) -> None:
         """Add a block of rows."""
-        self._writer.write_table(self.table(rows))
+        self._waiting.append(self.table(rows))
+        if sum(table.num_rows for table in self._waiting) >= ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            together = self._arrow.concat_tables(self._waiting)
+            self._writer.write_table(together, row_group_size=max(1, together.num_rows))
+            self._waiting = []
 
     def table(self, rows: Rows) -> pyarrow.Table:
         """Return a block as an Arrow table."""
@@ -119,7 +129,8 @@ class Parquet:
         return self._arrow.array(values, self._type(column))
 
     def close(self) -> None:
-        """Write the footer, without which the file is none."""
+        """Write the rows that wait, and the footer, without which the file is none."""
+        self._flush()
         self._writer.close()
 
 

@@ -21,7 +21,7 @@ from ptcalc.scenarios.running import Shared, in_order
 from ptcalc.scenarios.selecting import Column, Rows
 from ptcalc.scenarios.space import Part, Space
 from ptcalc.scenarios.study import Study
-from ptcalc.scenarios.varied import ARCH, Varied, Vary, asked, no_policy, of_combination, varied
+from ptcalc.scenarios.varied import ARCH, Refusal, Varied, Vary, asked, no_policy, of_combination, varied
 from ptcalc.workload.loading import build
 from ptcalc.workload.places import place_of
 from ptcalc.workload.source import Positions
@@ -31,15 +31,6 @@ MAX_VARIANTS = 10_000
 PART = 1 << 15
 # A word for many architectures means those that can have the workload, combination by combination: up to so many.
 MAX_TRIED = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Values (by the path of their axis) that an architecture nobody named cannot have, or a policy it cannot have."""
-
-    values: tuple[tuple[str, str], ...]
-    policy: str
-    why: str
 
 
 @dataclass(frozen=True, slots=True)

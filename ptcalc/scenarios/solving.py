@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ptcalc.arch import Geometry
 from ptcalc.engine.numbers import Number, chosen
 from ptcalc.errors import InputError, nearest, quote
 from ptcalc.policies import Outcome, Policy, policies_of
@@ -30,7 +31,7 @@ from ptcalc.scenarios.assigning import assigned, rows_each
 from ptcalc.scenarios.block import Block, Ints, Numbers
 from ptcalc.scenarios.study import Study
 from ptcalc.scenarios.validity import refused
-from ptcalc.scenarios.varied import Vary, check_apart, document_of, varied
+from ptcalc.scenarios.varied import ARCH, Refusal, Vary, asked, check_apart, document_of, no_policy, varied
 from ptcalc.workload.checks import page_of
 from ptcalc.workload.loading import build
 from ptcalc.workload.model import Workload
@@ -94,6 +95,7 @@ class Solution:
     target: Target
     axes: tuple[tuple[str, tuple[str, ...]], ...]
     rows: tuple[SolvedRow, ...]
+    refusals: tuple[Refusal, ...] = ()  # what architectures that only a word for many names cannot have
 
     @property
     def least(self) -> bool:
@@ -173,34 +175,89 @@ def solve(
         named = [(at, text) for at, text in enumerate(values) if _number(paths[at], text) is None]
         words = tuple(what.overrides(named))
         variants.setdefault(words, []).append((number, values))
+    question = _Question(
+        document, wanted, group, segment, target, policies, settings, choices or {}, geometries, strict
+    )
     rows: dict[int, SolvedRow] = {}
+    refusals: list[Refusal] = []
+    errors: list[InputError] = []
+    name, places = "", tuple[str, ...]()
     for words, members in variants.items():
+        lenient = any(override.path == ARCH and override.value in what.wild for override in words)
         variant = document.overridden(words)
-        base = build(variant, strict=strict, geometries=geometries)
-        scale = _scale(base, wanted, group, segment)
-        for path, other in product(paths, () if scale is None else scale.paths):
-            check_apart(document, path, other, "what is solved for", document.dotted(path))
+        for some in [[member] for member in members] if lenient else [members]:
+            shown = tuple((axis.path, value) for axis, value in zip(what.axes, some[0][1], strict=True))
+            try:
+                name, places, answers, absent = question.answered(
+                    variant, paths, [values for _, values in some], lenient
+                )
+            except InputError as error:
+                if not lenient:
+                    raise
+                errors.append(error)
+                refusals.append(Refusal(shown, "", error.message))
+                continue
+            refusals += [Refusal(shown, policy, why.message) for policy, why in absent.items()]
+            rows |= {at: SolvedRow(values, each) for (at, values), each in zip(some, answers, strict=True)}
+    if not rows:
+        raise errors[0]
+    axes = tuple((axis.path, axis.values) for axis in what.axes)
+    found = tuple(rows[at] for at in sorted(rows))
+    return Solution(name, document.file, wanted, places, target, axes, found, tuple(refusals))
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked of each combination."""
+
+    document: Positions
+    wanted: Wanted
+    group: str | None
+    segment: str | None
+    target: Target
+    policies: Sequence[str] | None
+    config: Config
+    choices: Mapping[str, str]
+    geometries: Mapping[str, Geometry]
+    strict: bool
+
+    def answered(
+        self, variant: Positions, paths: Sequence[Path], combinations: Sequence[tuple[str, ...]], lenient: bool
+    ) -> tuple[str, tuple[str, ...], list[tuple[Answer, ...]], dict[str, InputError]]:
+        """Solve for combinations that differ in numbers only.
+
+        Returns the name of the workload, the places that got the value, the answers of each combination, and what is
+        wrong with policies that this architecture does not have (``lenient``; else that is raised).
+        """
+        base = build(variant, strict=self.strict, geometries=self.geometries)
+        scale = _scale(base, self.wanted, self.group, self.segment)
+        places = () if scale is None else scale.paths
+        for path, other in product(paths, places):
+            check_apart(self.document, path, other, "what is solved for", self.document.dotted(path))
+        there, missing = asked(base.geometry, self.policies)
+        absent = {name: no_policy(name, base.geometry) for name in missing}
+        if absent and not (lenient and there):
+            raise next(iter(absent.values()))
         fixed = {
-            path: Numbers.of([each for member in members if (each := _number(path, member[1][place])) is not None])
-            for place, path in enumerate(paths)
-            if _number(path, members[0][1][place]) is not None
+            path: Numbers.of([each for values in combinations if (each := _number(path, values[at])) is not None])
+            for at, path in enumerate(paths)
+            if _number(path, combinations[0][at]) is not None
         }
         known = {policy.name: policy for policy in policies_of(base.geometry)}
-        for name in policies or ():
-            _one_of(name, known, "policy")
         found: list[list[Answer]] = []
-        for name, policy in known.items():
-            if policies is None or name in policies:
-                study = Study(
-                    variant, policies=[name], config=settings, choices=choices, geometries=geometries, strict=strict
-                )
-                search = _Search(study, policy, target, fixed, len(members))
-                found.append(search.grown() if scale is None else search.solved(scale))
-        for (number, values), answers in zip(members, zip(*found, strict=True), strict=True):
-            rows[number] = SolvedRow(values, answers)
-    places = () if scale is None else tuple(document.dotted(path) for path in scale.paths)
-    axes = tuple((axis.path, axis.values) for axis in what.axes)
-    return Solution(base.name, document.file, wanted, places, target, axes, tuple(rows[at] for at in sorted(rows)))
+        for name in there:
+            study = Study(
+                variant,
+                policies=[name],
+                config=self.config,
+                choices=self.choices,
+                geometries=self.geometries,
+                strict=self.strict,
+            )
+            search = _Search(study, known[name], self.target, fixed, len(combinations))
+            found.append(search.grown() if scale is None else search.solved(scale))
+        dotted = tuple(self.document.dotted(path) for path in places)
+        return base.name, dotted, list(zip(*found, strict=True)), absent
 
 
 class _Search:

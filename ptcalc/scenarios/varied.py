@@ -38,6 +38,15 @@ class Varied:
         return [Override(self.paths[at], value, origin(self.axes[at].path, value)) for at, value in values]
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Values (by the path of their axis) that an architecture nobody named cannot have, or a policy it cannot have."""
+
+    values: tuple[tuple[str, str], ...]
+    policy: str
+    why: str
+
+
 def varied(document: Positions, vary: Vary, own: Mapping[str, Geometry], *, zipped: bool = False) -> Varied:
     """Return what dotted paths and their values mean: a list of values, or a text as `parse_values` takes it.
 

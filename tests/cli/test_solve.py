@@ -224,3 +224,21 @@ def test_words_for_many_architectures(file: Path) -> None:
     by_name = {row.values[0]: row.answers[0].value for row in found.rows}
     assert len(by_name) > 5
     assert {name: by_name[name] for name in alone} == alone
+
+
+def test_what_an_architecture_cannot_have_is_said(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Asked for by a word, the others are answered; asked for by its name, or where nobody can have it, an error."""
+    file.write_text(WORKLOAD.replace("used: 1 GiB", "used: 1 GiB, hugepages: {2 MiB: 8}"))
+    asked = ["solve", str(file), "--for", "processes", "--policy", "hugetlb-default", "--format", "csv"]
+
+    assert main([*asked, "--vary", "host.arch=all", "--vary", "host.swap=0,1GiB"]) == 0
+    out, said = capsys.readouterr()
+    answered = {(row["host.arch"], row["host.swap"], row["policy"]) for row in csv.DictReader(io.StringIO(out))}
+    assert ("x86_64", "1GiB", "hugetlb-2M") in answered
+    assert ("arm64-64k-va48", "0", "hugetlb-512M") in answered
+    assert not any(arch == "s390x" for arch, _, _ in answered)
+    assert "not possible: host.arch=s390x, host.swap=1GiB: host.hugepages: s390x has no huge pages of 2 MiB" in said
+    assert main([*asked, "--vary", "host.arch=x86_64,s390x"]) == 2
+    assert "s390x has no huge pages of 2 MiB" in capsys.readouterr().err
+    assert main([*asked[:-4], "--vary", "host.arch=all", "--policy", "hugetlb-3M"]) == 2
+    assert "'hugetlb-3M' is no policy of x86_64" in capsys.readouterr().err

@@ -446,6 +446,16 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert not {"numpy", "pydantic_core", "rich", "yaml", "ptcalc.arch"} & loaded
 
 
+@pytest.mark.parametrize("name", ["a=b", "O'Brien", "=", "a='b"])
+def test_names_that_look_like_values(name: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An equals sign in a name is no end of the path where the name is quoted; an apostrophe alone quotes nothing."""
+    file.write_text(WORKLOAD.replace("  server:", f'  "{name}":'))
+    quoted = f"'{name}'" if "=" in name else name
+
+    assert main(["sweep", str(file), "--vary", f"processes.{quoted}.count=1,2", "--policy", "today"]) == 0
+    assert "2 combinations" in capsys.readouterr().out
+
+
 def test_standard_input_is_read_once(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A grid over what comes through a pipe is that over the file."""
     arguments = ["--vary", "host.memory=8GiB,9GiB", "--policy", "today", "--format", "csv"]

@@ -16,6 +16,7 @@ import pytest
 
 import ptcalc
 from ptcalc.cli.main import main
+from ptcalc.report import row_files
 from ptcalc.scenarios.figures import FIGURES
 from tests.cli.test_sweep import WORKLOAD, rows_of
 from tests.scenarios.test_study import alone
@@ -166,6 +167,20 @@ def test_parquet_has_the_same_rows(file: Path, tmp_path: Path, capsys: pytest.Ca
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
     assert parquet.read_table(target).to_pylist() == lines
+
+
+def test_row_groups_hold_many_blocks(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small blocks are gathered, and the last ones are written at the end."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(row_files, "ROW_GROUP", 1000)
+    scan = ptcalc.scan_workload(file, {"processes.server.count": "1..210:1"})
+    rows = row_files.Parquet(tmp_path / "rows.parquet", scan.columns)
+    for block in scan.blocks(size=50):
+        rows.write(block)
+    rows.close()
+
+    found = parquet.ParquetFile(tmp_path / "rows.parquet").metadata
+    assert [found.row_group(at).num_rows for at in range(found.num_row_groups)] == [1200, 480]
 
 
 def test_workers_change_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
