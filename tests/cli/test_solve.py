@@ -101,7 +101,9 @@ def test_a_file_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_every_format_says_the_same(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The library's answers, exact in JSON and CSV, readable in the text."""
     arguments = ["--for", "size", "--segment", "sga", "--vary", "processes.server.count=10..20:10"]
-    found = ptcalc.solve(file, "size", segment="sga", vary={"processes.server.count": ["10", "20"]})
+    arguments += ["--policy", "today", "--policy", "file-shared"]
+    vary, policies = {"processes.server.count": ["10", "20"]}, ["today", "file-shared"]
+    found = ptcalc.solve(file, "size", segment="sga", vary=vary, policies=policies)
     report = json.loads(solved(file, capsys, *arguments, "--format", "json"))
     rows = list(csv.DictReader(io.StringIO(solved(file, capsys, *arguments, "--format", "csv"))))
     text = solved(file, capsys, *arguments)
