@@ -50,6 +50,39 @@ def new_file(path: str, *, force: bool) -> Iterator[Path]:
             temporary.unlink()
 
 
+@contextmanager
+def new_directory(path: str, *, force: bool, ours: str) -> Iterator[Path]:
+    """Give the name of a directory beside ``path``, which takes its place once the block is left without an error.
+
+    ``force`` replaces a directory that holds a file named ``ours``, which only ptcalc writes.  Raises InputError where
+    anything else exists at ``path``, and where it cannot be written.
+    """
+    import shutil
+    from pathlib import Path
+
+    target = Path(path)
+    if os.path.lexists(target):
+        if not force:
+            raise InputError(f"{path} exists", accepted="another name, or --force to replace it")
+        if not (target / ours).is_file():
+            raise InputError(f"{path} is no directory that ptcalc has written", accepted="another name")
+    temporary = target.with_name(f".{target.name[:100]}.{os.urandom(4).hex()}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        if os.path.lexists(target):
+            former = temporary.with_name(f"{temporary.name}.former")
+            target.rename(former)
+            temporary.rename(target)
+            shutil.rmtree(former)
+        else:
+            temporary.rename(target)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def _unwritable(path: str, error: OSError | ValueError) -> InputError:
     why = getattr(error, "strerror", None) or str(error)
     return InputError(f"{path} cannot be written: {why}", accepted="a file in a directory that can be written")

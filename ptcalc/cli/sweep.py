@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ptcalc.cli.files import new_file
+from ptcalc.cli.files import new_directory, new_file
 from ptcalc.cli.options import examples, named, read_answers, read_axes, workload_options
 from ptcalc.cli.output import emit, say_medians, say_refused, screen
 from ptcalc.cli.progress import bar
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from ptcalc.report.row_files import RowFile
     from ptcalc.scenarios.scan import Scan
     from ptcalc.scenarios.selecting import Column, Condition, Rows
     from ptcalc.workload.source import Positions
+
+Part = TypeVar("Part")
 
 WHOLE = ("json", "markdown")  # each row as estimate tells it
 DETAILED = 30  # combinations of which the text tells as much
@@ -52,6 +56,7 @@ TOTALLED = ("risk", "headroom_bytes", "exact")  # what a page says of all rows
 @click.option("-o", "--output", metavar="FILE", help="Write to this file, in place of standard output.")
 @click.option("--force", is_flag=True, help="Replace the file of --output if it exists.")
 @click.option("--jobs", metavar="N", type=click.IntRange(min=1), help="Processes that evaluate; by default all cores.")
+@click.option("--scheduler", metavar="ADDRESS", help="Evaluate on the Dask cluster whose scheduler is at tcp://….")
 @workload_options("text", "json", "csv", "jsonl", "parquet", "markdown")
 def command(
     workload: str,
@@ -64,6 +69,7 @@ def command(
     output: str | None,
     force: bool,
     jobs: int | None,
+    scheduler: str | None,
     form: str,
     policies: tuple[str, ...],
     choices: tuple[str, ...],
@@ -86,7 +92,13 @@ def command(
         raise click.UsageError("--force: there is no --output to replace")
     if form == "parquet" and output is None:
         raise click.UsageError("--format parquet: --output names the file")
-    for option, given in (("--where", conditions), ("--top", top), ("--columns", names), ("--zip", zipped)):
+    if scheduler is not None and jobs is not None:
+        raise click.UsageError("--jobs: how many work at once is up to the cluster of --scheduler")
+    in_parts = scheduler is not None and form == "parquet"
+    if in_parts and top is not None:
+        raise click.UsageError("--top: each worker writes its own rows of a --format parquet --scheduler; csv has it")
+    whole_only = ("--where", conditions), ("--top", top), ("--columns", names), ("--zip", zipped)
+    for option, given in (*whole_only, ("--scheduler", scheduler)):
         if given and form in WHOLE:
             raise click.UsageError(f"{option} does not go with --format {form}; csv, jsonl and parquet have it")
     from ptcalc import risk
@@ -101,14 +113,19 @@ def command(
     }
     document = read(workload)
     with ExitStack() as stack:
-        file = None if output is None else stack.enter_context(new_file(output, force=force))
+        there = None if scheduler is None else stack.enter_context(_cluster(scheduler))
+        file: Path | None = None
+        if output is not None:
+            file = stack.enter_context(_new_parts(output, force) if in_parts else new_file(output, force=force))
         if form in WHOLE:
             _deliver(_whole(document, vary, options, form), file)
             say_medians(document, vary)
             return
-        found = _Run(document, vary, options, _Selection(conditions, top, by, names), zipped, jobs, form)
+        found = _Run(document, vary, options, _Selection(conditions, top, by, names), zipped, jobs, there, form)
         if form == "text":
             _deliver(found.text(), file)
+        elif in_parts:
+            found.write_parts(file)
         else:
             found.write(file, form)
     say_medians(document, vary)
@@ -126,6 +143,7 @@ class _Run:
         selection: _Selection,
         zipped: bool,
         jobs: int | None,
+        there: tuple[Executor, int] | None,
         form: str,
     ) -> None:
         import ptcalc
@@ -133,6 +151,7 @@ class _Run:
         self._asked = document, vary, options
         self._selection = selection
         self._jobs = jobs
+        self._there = there
         self._scan = ptcalc.scan_workload(document, vary, zipped=zipped, figures=selection.figures(form), **options)
         self._interrupted = False
         selection.check(self._scan)
@@ -161,17 +180,47 @@ class _Run:
             for rows in blocks:
                 rows_file.write(rows)
 
+    def write_parts(self, folder: Path | None) -> None:
+        """Have the rows written to a file for each part, by whoever evaluates it."""
+        from ptcalc.report import row_parts
+
+        assert folder is not None
+        shown = tuple(self._selection.shown(self._scan.columns))
+        writer = row_parts.PartWriter(
+            str(folder.absolute()), self._scan.frame, shown, tuple(self._selection.conditions)
+        )
+        counts = []
+        with ExitStack() as stack:
+            workers = self._workers(stack)
+            for _, rows, _ in self._until_stopped(stack, partial(self._scan.worked, writer, *workers)):
+                counts.append(rows)
+        row_parts.finish(folder, counts, self._scan.done)
+
     def _evaluated(self, stack: ExitStack) -> Iterator[Rows]:
-        """Return the rows until there are no more or somebody interrupts, which waits for the end of a block."""
+        """Return the rows."""
+        return self._until_stopped(stack, partial(self._scan.blocks, *self._workers(stack)))
+
+    def _workers(self, stack: ExitStack) -> tuple[Executor | None, int]:
+        """Return who evaluates, and how many of them there are."""
         from ptcalc.scenarios.running import ALONE, cores, processes
 
+        if self._there is not None:
+            return self._there
         workers = self._jobs or (cores() if len(self._scan) > ALONE else 1)
-        executor = stack.enter_context(processes(workers))
+        return stack.enter_context(processes(workers)), workers
+
+    def _until_stopped(self, stack: ExitStack, parts: Callable[..., Iterator[Part]]) -> Iterator[Part]:
+        """Return all parts until there are no more or somebody interrupts, which waits for the end of one."""
         told = stack.enter_context(bar("combinations", per_second=True))
         asked_to_stop = stack.enter_context(_interrupts())
         many = len(self._scan)
-        for rows in self._scan.blocks(executor, workers, progress=told and (lambda done: told(done, many))):
-            yield rows
+
+        def tell(done: int) -> None:
+            if told is not None:
+                told(done, many)
+
+        for part in parts(progress=tell):
+            yield part
             if asked_to_stop():
                 self._interrupted = self._scan.done < many
                 return
@@ -183,6 +232,18 @@ class _Run:
             done, many = self._scan.done, len(self._scan)
             click.echo(f"ptcalc: interrupted after {done:,} of {many:,} combinations; their rows are whole", err=True)
             raise click.exceptions.Exit(130)
+
+
+def _new_parts(path: str, force: bool) -> AbstractContextManager[Path]:
+    from ptcalc.report.row_parts import MANIFEST
+
+    return new_directory(path, force=force, ours=MANIFEST)
+
+
+def _cluster(address: str) -> AbstractContextManager[tuple[Executor, int]]:
+    from ptcalc.scenarios.cluster import cluster
+
+    return cluster(address)
 
 
 @contextmanager
@@ -206,17 +267,17 @@ class _Selection:
     """Which rows and columns are wanted."""
 
     def __init__(self, conditions: Sequence[str], top: int | None, by: str | None, names: str | None) -> None:
-        self._conditions = conditions
+        self._asked_for = conditions
         self._top = top
         self._by = (by or "").removeprefix("-")
         self._smallest = (by or "").startswith("-")
         self._names = None if names is None else [name.strip() for name in names.split(",")]
-        self._parsed: list[Condition] = []
+        self.conditions: list[Condition] = []
 
     @property
     def some(self) -> bool:
         """Whether not all rows are wanted."""
-        return bool(self._conditions or self._top)
+        return bool(self._asked_for or self._top)
 
     @property
     def all(self) -> bool:
@@ -229,7 +290,7 @@ class _Selection:
 
         if self._names is None:
             return tuple(FIGURES)
-        needed = [*self._names, self._by, *self._conditions, *(TOTALLED if form == "text" else ())]
+        needed = [*self._names, self._by, *self._asked_for, *(TOTALLED if form == "text" else ())]
         # Conditions are not yet parsed: whatever they name may be a figure.
         return [name for name in FIGURES if any(name in text for text in needed)]
 
@@ -239,7 +300,7 @@ class _Selection:
 
         columns = found.columns
         with named("--where"):
-            self._parsed = [parse_condition(text, columns) for text in self._conditions]
+            self.conditions = [parse_condition(text, columns) for text in self._asked_for]
         with named("--by"):
             if self._by:
                 column_of(self._by, columns)
@@ -263,7 +324,7 @@ class _Selection:
         """Return the rows that are wanted."""
         from ptcalc.scenarios.selecting import best, meeting
 
-        meeting_ = meeting(blocks, self._parsed)
+        meeting_ = meeting(blocks, self.conditions)
         if self._top is None:
             return meeting_
         return iter([best(meeting_, self._by, self._top, smallest=self._smallest)])

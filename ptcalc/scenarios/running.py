@@ -24,6 +24,7 @@ Result = TypeVar("Result")
 Thing = TypeVar("Thing")
 
 ALONE = 50_000  # scenarios that are done before other processes have started
+KEPT = 64  # shared things that a worker remembers: one of a cluster outlives many sweeps
 AHEAD = 2  # pieces under way for each worker: one that it does, one that it finds when it is done
 
 
@@ -96,6 +97,10 @@ class Shared(Generic[Thing]):
 
     def __setstate__(self, state: tuple[str, bytes]) -> None:
         self._key, self._packed = state
-        if self._key not in _RECEIVED:
-            _RECEIVED[self._key] = pickle.loads(self._packed)
-        self.thing = _RECEIVED[self._key]
+        # Other threads of a worker may be about the same.
+        thing = _RECEIVED.get(self._key)
+        if thing is None:
+            if len(_RECEIVED) >= KEPT:
+                _RECEIVED.clear()
+            thing = _RECEIVED[self._key] = pickle.loads(self._packed)
+        self.thing = thing

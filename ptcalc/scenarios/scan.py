@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +44,9 @@ class _Variant:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A part of the scenarios, with all that it takes to evaluate it elsewhere."""
+    """A part of the scenarios, by its number, with all that it takes to evaluate it elsewhere."""
 
+    number: int
     space: Shared[Space]
     part: Part
     variant: _Variant
@@ -67,8 +68,37 @@ class Task:
         return columns, [(int(where[at]), why) for at, why in refused]
 
 
-def _run(task: Task) -> tuple[dict[str, NDArray[Any]], list[tuple[int, InputError]]]:
+Refused = Sequence[tuple[int, InputError]]
+Evaluated = TypeVar("Evaluated")
+
+
+def _figures(task: Task) -> tuple[dict[str, NDArray[Any]], Refused]:
     return task.run()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What rows have beside their figures: the values on each axis, ``policy`` and ``state``."""
+
+    kinds: tuple[tuple[str, NDArray[Any]], ...]  # of each axis
+    states: NDArray[np.int8]  # of each policy
+
+    def rows(self, task: Task, columns: Mapping[str, NDArray[Any]], refused: Refused) -> Rows:
+        """Return the rows of a task with what they have beside its figures, those of refused scenarios left out."""
+        space, policies = task.space.thing, task.variant.policies
+        each = len(policies)
+        rows: dict[str, NDArray[Any]] = {}
+        for axis, (_, values), places in zip(space.axes, self.kinds, space.places(task.part), strict=True):
+            rows[axis.path] = np.repeat(values[places], each)
+        rows["policy"] = np.tile(np.array(policies, np.int8), len(task.part))
+        rows["state"] = self.states[rows["policy"]]
+        rows.update(columns)
+        if refused:
+            keep = np.ones(len(task.part), bool)
+            keep[[at for at, _ in refused]] = False
+            keep = np.repeat(keep, each)
+            rows = {name: column[keep] for name, column in rows.items()}
+        return rows
 
 
 class Scan:
@@ -93,19 +123,19 @@ class Scan:
         self.availability = {policy: known[policy] for policy in self.policies}
         states = [availability.state for availability in self.availability.values()]
         self._states = tuple(dict.fromkeys(states))
-        self._state_of = np.array([self._states.index(state) for state in states], np.int8)
         first = studies[0]
         self.done = 0  # scenarios whose rows have been handed out
         self.name, self.file = first.name, first.document.file
         self._figures = first.figures
-        self._kinds = [_axis_kind(space, at) for at in range(len(self.axes))]
+        kinds = tuple(_axis_kind(space, at) for at in range(len(self.axes)))
+        self.frame = Frame(kinds, np.array([self._states.index(state) for state in states], np.int8))
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns of rows: the axes, ``policy`` and its ``state`` (who has it), and the figures."""
         axes = [
             Column(axis.path, kind, tuple(dict.fromkeys(axis.values)) if kind == "word" else ())  # type: ignore[arg-type]
-            for axis, (kind, _) in zip(self.axes, self._kinds, strict=True)
+            for axis, (kind, _) in zip(self.axes, self.frame.kinds, strict=True)
         ]
         figures = [Column(name, figure.kind, figure.words) for name, figure in self._figures.items()]
         return (*axes, Column("policy", "word", self.policies), Column("state", "word", self._states), *figures)
@@ -116,14 +146,14 @@ class Scan:
 
     def values(self, axis: int) -> NDArray[Any]:
         """Return all values of an axis as rows have them: numbers, or the places of its words."""
-        return self._kinds[axis][1]
+        return self.frame.kinds[axis][1]
 
     def tasks(self, size: int = PART) -> Iterator[Task]:
         """Return the work in parts of at most so many scenarios, in the order of their rows."""
         shared = Shared(self.space)
-        for part in self.space.parts(size):
-            if part.variant in self._variants:
-                yield Task(shared, part, self._variants[part.variant])
+        there = (part for part in self.space.parts(size) if part.variant in self._variants)
+        for number, part in enumerate(there):
+            yield Task(number, shared, part, self._variants[part.variant])
 
     def blocks(
         self,
@@ -137,7 +167,22 @@ class Scan:
         They do not depend on the executor and the size of the parts.  ``progress`` is told how many scenarios of the
         space are done.  Raises InputError for a scenario that `load` or `estimate` refuse.
         """
-        tasks: list[Task] = []
+        for task, columns, refused in self.worked(_figures, executor, workers, size, progress):
+            yield self.frame.rows(task, columns, refused)
+
+    def worked(
+        self,
+        work: Callable[[Task], tuple[Evaluated, Refused]],
+        executor: Executor | None = None,
+        workers: int = 1,
+        size: int = PART,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[tuple[Task, Evaluated, Refused]]:
+        """Return what becomes of each part where it is evaluated, and which of its scenarios are refused.
+
+        Raises what `blocks` raises.
+        """
+        tasks: deque[Task] = deque()
 
         def remembered() -> Iterator[Task]:
             for task in self.tasks(size):
@@ -145,31 +190,14 @@ class Scan:
                 yield task
 
         counted: Counter[tuple[object, ...]] = Counter()
-        for columns, refused in in_order(_run, remembered(), executor, workers):
-            task = tasks.pop(0)
+        for evaluated, refused in in_order(work, remembered(), executor, workers):
+            task = tasks.popleft()
             for at, why in refused:
                 self._refuse(task, at, why, counted)
             self.done = task.part.first + len(task.part)
-            yield self.rows(task, columns, refused)
+            yield task, evaluated, refused
             if progress is not None:
                 progress(self.done)
-
-    def rows(self, task: Task, columns: Mapping[str, NDArray[Any]], refused: Sequence[tuple[int, InputError]]) -> Rows:
-        """Return the rows of a task with their axes and policies, those of refused scenarios left out."""
-        policies = task.variant.policies
-        each = len(policies)
-        rows: dict[str, NDArray[Any]] = {}
-        for axis, (_, values), places in zip(self.axes, self._kinds, self.space.places(task.part), strict=True):
-            rows[axis.path] = np.repeat(values[places], each)
-        rows["policy"] = np.tile(np.array(policies, np.int8), len(task.part))
-        rows["state"] = self._state_of[rows["policy"]]
-        rows.update(columns)
-        if refused:
-            keep = np.ones(len(task.part), bool)
-            keep[[at for at, _ in refused]] = False
-            keep = np.repeat(keep, each)
-            rows = {name: column[keep] for name, column in rows.items()}
-        return rows
 
     def _refuse(self, task: Task, at: int, why: InputError, counted: Counter[tuple[object, ...]]) -> None:
         places = [int(index[at]) for index in self.space.places(task.part)]
