@@ -52,7 +52,7 @@ def settled(found: Iterable[Found], positions: Positions, accepted: Sequence[Acc
             column=column,
             path=each.path,
             fails=each.fails and acceptance is None,
-            fingerprint=prints.of(each.rule, each.policy, each.path),
+            fingerprint=prints.of(each.rule, each.policy, _steady(each.path, positions)),
             policy=each.policy,
             remedy=each.remedy,
             link=each.link,
@@ -60,6 +60,18 @@ def settled(found: Iterable[Found], positions: Positions, accepted: Sequence[Acc
         )
         problems.append(problem)
     return tuple(sorted(problems, key=_badness))
+
+
+def _steady(path: Path, positions: Positions) -> Path:
+    """Return a path in which entries of lists go by what they are about, which others before them do not change."""
+    steps: list[str | int] = []
+    for at, step in enumerate(path):
+        node, whole = positions.find(path[: at + 1])
+        if isinstance(step, int) and whole and node is not None and isinstance(node.value, dict):
+            about = next((node.value[key][1].value for key in ("segment", "rule") if key in node.value), None)
+            step = about if isinstance(about, str) else step
+        steps.append(step)
+    return tuple(steps)
 
 
 def _badness(problem: Problem) -> tuple[bool, bool, int]:
