@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import unicodedata
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -241,3 +244,28 @@ def test_budget_init_used_wrongly(
     out, err = capsys.readouterr()
     assert out == ""
     assert said in err
+
+
+def test_the_summary_of_a_step(
+    workload: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --format github it is appended where GitHub Actions wants it; in other formats, and elsewhere, it is not."""
+    renderer = SimpleNamespace(render=lambda result: "annotations\n", summary=lambda result: "# summary\n")
+    monkeypatch.setitem(sys.modules, "ptcalc.report.github", cast("ModuleType", renderer))
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    assert check(workload, "--format", "github") == 0
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert check(workload) == 0
+    assert summary.read_text() == "before\n"
+
+    capsys.readouterr()
+    assert check(workload, "--format", "github") == 0
+    assert capsys.readouterr().out == "annotations\n"
+    assert summary.read_text() == "before\n# summary\n"
+
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    assert check(workload, "--format", "github") == 2
+    assert "cannot be written" in capsys.readouterr().err
