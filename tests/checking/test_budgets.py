@@ -74,6 +74,19 @@ def test_risk(judge: Judge, memory: str, misses: str, bound: str) -> None:
     assert bool(budget_problems(result)) == (order.index(misses) > order.index(bound))
 
 
+def test_a_workload_that_maps_nothing(judge: Judge) -> None:
+    """And is out of memory all the same: there is a figure, and a place, for each budget."""
+    text = (
+        "version: 1\nhost: {memory: 1 GiB}\nprocesses: {a: {count: 1000, private: 2 MiB}}\n"
+        "budgets: [{rule: page_tables, at_most: 0}, {rule: page_tables_per_process, at_most: 0},\n"
+        "          {rule: max_processes, at_least: 10000}, {rule: headroom, at_least: 1 GiB}]\n"
+    )
+    problems = budget_problems(judge("", {"a.yaml": text}, paths=["a.yaml"]))
+
+    assert [(each.rule, each.line) for each in problems] == [("budget-max-processes", 3), ("budget-headroom", 3)]
+    assert problems[1].message.startswith("1.18 GiB are missing, agreed are at least 1.00 GiB free")
+
+
 @pytest.mark.parametrize(
     ("of", "room", "key"),
     [("", "page_tables", "used_bytes"), (", of: demand", "memory", "demand_bytes")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
@@ -116,6 +117,15 @@ def test_a_file_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[st
     out, err = capsys.readouterr()
     assert "invalid-workload" in out
     assert "gone.yaml:1:1: cannot be read: No such file" in err
+
+
+def test_standard_input(workload: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for text, code in ((workload.read_bytes(), 0), (b"{", 2)):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(text)))
+        assert check("-", "--format", "json") == code
+
+        (file,) = json.loads(capsys.readouterr().out)["files"]
+        assert file["file"] == "<stdin>"
 
 
 def test_exports(workload: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
