@@ -42,6 +42,7 @@ def render(result: CheckResult) -> str:
 def _rule(rule: Rule) -> Json:
     return {
         "id": rule.id,
+        "name": rule.id.title().replace("-", ""),
         "shortDescription": {"text": _text(rule.title)},
         "fullDescription": {"text": _text(rule.title)},
         "help": {"text": _text(rule.help)},
