@@ -45,7 +45,7 @@ class Problem:
     column: int  # from 1
     path: tuple[str | int, ...]  # of the value in the file; empty: the file as a whole
     fails: bool  # whether it makes the check fail
-    fingerprint: str  # hexadecimal, the same as long as rule, policy, file and path are
+    fingerprint: str  # hexadecimal; of rule, policy, file and place, not of lines and figures
     policy: str = ""  # empty: not about one policy
     remedy: str = ""
     link: str = ""  # the user's own, of a budget
@@ -54,7 +54,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """One file: its estimate (None where it is no workload, as one problem says) and its problems, worst first."""
+    """One file: its estimate and its problems, worst first.
+
+    There is no estimate of what is no workload, as a problem says, nor of a config whose acceptances have problems.
+    """
 
     file: str
     name: str  # of the workload; the file's where there is none
