@@ -139,6 +139,16 @@ def test_exports(workload: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == report.read_text()
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format(crowded: Path, broken: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of files that fail and files that are none; what is printed is what is exported."""
+    path = crowded.with_name("report")
+
+    assert check(crowded, broken, "--format", form, "--export", f"{form}={path}") == 2
+    assert capsys.readouterr().out == path.read_text(encoding="utf-8")
+    assert "risk" in path.read_text(encoding="utf-8")
+
+
 def test_exports_of_a_failed_check(crowded: Path, broken: Path, tmp_path: Path) -> None:
     assert check(crowded, "--export", f"json={tmp_path / '1.json'}") == 1
     assert check(broken, "--export", f"json={tmp_path / '2.json'}") == 2
