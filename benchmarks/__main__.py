@@ -8,11 +8,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import capture, engine, scenarios, startup, streams
+from benchmarks import capture, checks, engine, scenarios, startup, streams
 from benchmarks.ratio import Ratio
 
 BENCHMARKS: dict[str, Callable[[], Ratio]] = {
     "capture": capture.processes,
+    "checks": checks.many_files,
     "estimate": startup.estimate,
     "help": startup.help_text,
     "rows": engine.million_rows,

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ptcalc.autopsy import Autopsy, autopsy_log
     from ptcalc.capture import Capture, capture_oom_log, capture_system
+    from ptcalc.checking.judging import check
+    from ptcalc.checking.result import Acceptance, CheckResult, FileCheck, Problem, Rule
     from ptcalc.errors import CannotDoHere, CheckFailed, InputError, PtcalcError
     from ptcalc.estimation import estimate
     from ptcalc.recommend import Recommendations, recommend_changes
@@ -49,6 +51,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "ptcalc.autopsy": ("Autopsy", "autopsy_log"),
     "ptcalc.capture": ("Capture", "capture_oom_log", "capture_system"),
+    "ptcalc.checking.judging": ("check",),
+    "ptcalc.checking.result": ("Acceptance", "CheckResult", "FileCheck", "Problem", "Rule"),
     "ptcalc.errors": ("CannotDoHere", "CheckFailed", "InputError", "PtcalcError"),
     "ptcalc.estimation": ("estimate",),
     "ptcalc.recommend": ("Recommendations", "recommend_changes"),
@@ -77,6 +81,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Acceptance",
     "Answer",
     "Assumption",
     "Autopsy",
@@ -86,8 +91,10 @@ __all__ = [
     "CannotDoHere",
     "Capture",
     "CheckFailed",
+    "CheckResult",
     "Estimate",
     "Figure",
+    "FileCheck",
     "Finding",
     "InputError",
     "LedgerItem",
@@ -96,12 +103,14 @@ __all__ = [
     "Memory",
     "PageTables",
     "PolicyResult",
+    "Problem",
     "ProcessTables",
     "PtcalcError",
     "Reason",
     "Recommendations",
     "Risk",
     "Row",
+    "Rule",
     "Sampled",
     "Scan",
     "Solution",
@@ -113,6 +122,7 @@ __all__ = [
     "autopsy_log",
     "capture_oom_log",
     "capture_system",
+    "check",
     "estimate",
     "load",
     "loads",

@@ -12,6 +12,7 @@ from typing import Literal
 RiskLevel = Literal["ok", "warning", "critical", "oom"]
 Severity = Literal["info", "warning", "error"]
 
+ESTIMATE_SCHEMA = "ptcalc.estimate/1"  # of a result that is saved as JSON
 RISK_ORDER: tuple[RiskLevel, ...] = ("ok", "warning", "critical", "oom")
 
 
@@ -194,6 +195,7 @@ class Finding:
     column: int
     remedy: str = ""
     policy: str = ""  # empty: not about one policy
+    path: tuple[str | int, ...] = ()  # of the value in the file; empty: the file as a whole
 
 
 @dataclass(frozen=True, slots=True)

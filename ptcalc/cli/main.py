@@ -29,6 +29,8 @@ COMMANDS = {
     "explain": ("ptcalc.cli.explain", "The arithmetic behind it, and why tables are not shared."),
     "sweep": ("ptcalc.cli.sweep", "The same with other values, on other machines."),
     "solve": ("ptcalc.cli.solve", "The largest value that still fits."),
+    "check": ("ptcalc.cli.check", "Do workloads keep to what a team has agreed on? For CI."),
+    "budget": ("ptcalc.cli.budget", "Budgets for check, from today's figures."),
     "capture": ("ptcalc.cli.capture", "A workload file from a running system."),
     "autopsy": ("ptcalc.cli.autopsy", "From a kernel's OOM report: was it page tables?"),
     "recommend": ("ptcalc.cli.recommend", "What to change, the best saving first; ready to paste."),

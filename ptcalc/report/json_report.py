@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from ptcalc.result import (
+    ESTIMATE_SCHEMA,
     Bound,
     Estimate,
     Finding,
@@ -25,7 +26,6 @@ from ptcalc.result import (
     Reason,
 )
 
-ESTIMATE_SCHEMA = "ptcalc.estimate/1"
 EXPLAIN_SCHEMA = "ptcalc.explain/1"
 
 Json = dict[str, Any]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from ptcalc.errors import printable
 from ptcalc.report import format as fmt
+from ptcalc.report import markup
 from ptcalc.report.json_report import policy_to_dict
+from ptcalc.report.markup import escaped
 from ptcalc.report.page import Cell, Column, Page, Screen
 from ptcalc.report.terminal import RISK_STYLE, RISK_TEXT, limit
 from ptcalc.result import Availability, PolicyResult
@@ -54,15 +55,12 @@ def render_text(sweep: Sweep, screen: Screen) -> str:
 def render_markdown(sweep: Sweep) -> str:
     """Return the table as GitHub's Markdown has it, with what is not possible and the notes below it."""
     table = _table(sweep)
-    lines = [
-        _line([_escaped(column.title) for column in table.columns]),
-        _line(["---:" if column.right else "---" for column in table.columns]),
-        *(_line([_escaped(cell if isinstance(cell, str) else cell[0]) for cell in row]) for row in table.rows),
-    ]
+    rows = [[escaped(cell if isinstance(cell, str) else cell[0]) for cell in row] for row in table.rows]
+    lines = markup.table(table.columns, rows)
     if table.impossible:
-        lines += ["", "Not possible:", "", *(f"- {_escaped(what)}: {_escaped(why)}" for what, why in table.impossible)]
+        lines += ["", "Not possible:", "", *(f"- {escaped(what)}: {escaped(why)}" for what, why in table.impossible)]
     for note in _notes(sweep, [column.title for column in table.columns]):
-        lines += ["", _escaped(note)]
+        lines += ["", escaped(note)]
     return "\n".join(lines) + "\n"
 
 
@@ -180,16 +178,3 @@ def not_mainline(policies: Mapping[str, Availability]) -> str:
     as_of = max(availability.as_of for availability in others.values())
     names = ", ".join(f"{name} ({availability.state})" for name, availability in others.items())
     return f"In no mainline kernel as of {as_of}: {names}."
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-# What could be markup, a link or a mention; all else means nothing to Markdown within a line.
-_MARKUP = re.compile(r"[^\w .,:;%/()=+-]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/|(?<=www)\.")
-
-
-def _escaped(text: str) -> str:
-    """Return text that Markdown and HTML show as it is: what could be markup becomes a character reference."""
-    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", printable(text))

@@ -12,7 +12,7 @@ from ptcalc.engine.numbers import Number
 from ptcalc.result import Memory, Risk, RiskLevel
 from ptcalc.risk import limits
 from ptcalc.risk.best import best_deployable
-from ptcalc.risk.config import Config, load_config, loads_config
+from ptcalc.risk.config import Config, config_of, load_config, loads_config, read_document
 from ptcalc.risk.findings import findings
 from ptcalc.risk.ledger import Boundary, Ledger
 
@@ -25,11 +25,13 @@ __all__ = [
     "Ledger",
     "assess",
     "best_deployable",
+    "config_of",
     "findings",
     "largest_of_many",
     "load_config",
     "loads_config",
     "memory",
+    "read_document",
 ]
 
 Ints = NDArray[np.int64]

@@ -18,6 +18,7 @@ from ptcalc.risk import constants
 
 if TYPE_CHECKING:
     from ptcalc.arch import Geometry
+    from ptcalc.workload.source import Positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,21 @@ def load_config(path: str | PathLike[str]) -> Config:
     Raises InputError (with file, line and column) for anything that is no config, and CannotDoHere without
     the permission to read it.
     """
+    return config_of(read_document(path))
+
+
+def loads_config(text: str, *, name: str = "<string>") -> Config:
+    """Return the config of a text; see `load_config`."""
+    from ptcalc.workload import source
+
+    return config_of(source.compose(text, name))
+
+
+def read_document(path: str | PathLike[str]) -> Positions:
+    """Return a config file as a document; it may hold sections for others than this room.
+
+    Raises InputError for a file that is no YAML, and CannotDoHere without the permission to read it.
+    """
     from ptcalc.workload import source
 
     name = fspath(path)
@@ -65,19 +81,20 @@ def load_config(path: str | PathLike[str]) -> Config:
             raise CannotDoHere(f"{name}: {error.strerror}") from None
         what = getattr(error, "strerror", None) or str(error)
         raise InputError(f"cannot be read: {what}", file=name, accepted="a config file in YAML") from None
-    return loads_config(source.decode(data, name), name=name)
+    return source.compose(source.decode(data, name), name)
 
 
-def loads_config(text: str, *, name: str = "<string>") -> Config:
-    """Return the config of a text; see `load_config`."""
+def config_of(positions: Positions) -> Config:
+    """Return the config that a document holds; see `load_config`."""
     from ptcalc.workload import source
 
-    positions = source.compose(text, name)
     root = positions.root
     if root is None:
         return Config()
     values: dict[str, Any] = {}
-    for section, content in source.entries(positions, root, ("version", *KEYS, "geometries")):
+    for section, content in source.entries(positions, root, ("version", *KEYS, "geometries", *source.AGREEMENTS)):
+        if section in source.AGREEMENTS:
+            continue
         if section == "version":
             if content.value != "1":
                 unknown = InputError("this is no version that this ptcalc reads", accepted="1")

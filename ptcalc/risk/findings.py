@@ -147,4 +147,5 @@ def _finding(note: Note, workload: Workload) -> Finding:
         column=column,
         remedy=code.remedy if note.remedy is None else note.remedy,
         policy=note.policy,
+        path=note.path,
     )

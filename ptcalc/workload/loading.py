@@ -19,7 +19,7 @@ from ptcalc.workload.checks import check
 from ptcalc.workload.model import Mapping, Workload
 from ptcalc.workload.refusals import refusal
 from ptcalc.workload.schema import MAX_NAME, validate
-from ptcalc.workload.source import MAX_BYTES, Override, Positions, compose, decode
+from ptcalc.workload.source import AGREEMENTS, MAX_BYTES, Override, Positions, compose, decode
 
 STDIN = "<stdin>"
 # A text without any of these has no distribution, and is not searched for one.
@@ -84,6 +84,8 @@ def build(document: Positions, *, strict: bool = False, geometries: MappingOf[st
         _with_medians(document)  # a misspelt distribution is refused as one
         raise refusal(error, document) from None
     sections.setdefault("segments", {})
+    for key in AGREEMENTS:
+        sections.pop(key, None)
     workload = _always_private(Workload(**sections, positions=document, geometries=geometries or {}))
     check(workload)
     if strict:

@@ -24,7 +24,7 @@ from ptcalc.workload.sizes import (
     parse_share,
     parse_size,
 )
-from ptcalc.workload.source import Path
+from ptcalc.workload.source import AGREEMENTS, Path
 
 MAX_NAME = 100
 MAX_NUMA_NODES = 1024  # 1 << CONFIG_NODES_SHIFT of the largest kernels
@@ -301,13 +301,14 @@ _WORKLOAD: Any = {
     "type": "typed-dict",
     "extra_behavior": "forbid",
     "fields": {
-        key: {"type": "typed-dict-field", "schema": schema, "required": key != "segments"}
+        key: {"type": "typed-dict-field", "schema": schema, "required": key not in ("segments", *AGREEMENTS)}
         for key, schema in (
             ("version", _function(_version)),
             ("name", _NAME),
             ("host", _HOST),
             ("segments", _names(_SEGMENT)),
             ("processes", _before(_filled, _names(_GROUP))),
+            *((key, {"type": "any"}) for key in AGREEMENTS),
         )
     },
 }

@@ -24,6 +24,7 @@ Value = Union[str, "list[Node]", "dict[str, tuple[Node, Node]]"]
 MAX_BYTES = 8 << 20
 MAX_DEPTH = 50
 MAX_NODES = 500_000  # after aliases and merges are expanded
+AGREEMENTS = ("budgets", "accept")  # sections of workload and config files that `ptcalc.checking` reads
 NULLS = ("", "~", "null", "Null", "NULL")
 
 # What stands for "no value" in plain data: no type accepts it.

@@ -1,0 +1,1 @@
+"""`ptcalc check`: whether workloads keep to what a team has agreed on."""

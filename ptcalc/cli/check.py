@@ -1,0 +1,138 @@
+"""``ptcalc check``: whether workloads keep to thresholds and budgets, for CI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+from ptcalc.cli.exports import export_options, read_exports, write_exports
+from ptcalc.cli.options import debug_option, examples
+from ptcalc.cli.output import emit, screen
+from ptcalc.errors import CheckFailed, InputError
+
+if TYPE_CHECKING:
+    from ptcalc.checking.result import CheckResult, Problem
+    from ptcalc.result import RiskLevel
+
+# Format -> module of ptcalc.report and its function, imported when it is asked for.
+FORMATS = {
+    "text": ("check_report", "render_text"),
+    "json": ("check_report", "render_json"),
+    "sarif": ("sarif", "render"),
+    "junit": ("junit", "render"),
+    "github": ("github", "render"),
+    "gitlab": ("gitlab", "render"),
+    "markdown": ("check_markdown", "render"),
+    "tap": ("tap", "render"),
+}
+# Where GitHub Actions reads the summary of a step, in Markdown.
+SUMMARY = "GITHUB_STEP_SUMMARY"
+SHOWN = 5  # files that are named on standard error
+
+
+@click.command(
+    "check",
+    epilog=examples(
+        "ptcalc check examples/container-cgroup.yaml",
+        "ptcalc check examples/oracle-sga-1500.yaml --policy hugetlb-2M --fail-on warning",
+        "ptcalc check examples --exit-zero --format json",
+    ),
+)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(tuple(FORMATS)),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
+@click.option(
+    "--policy",
+    "policies",
+    metavar="NAME",
+    multiple=True,
+    help="Judge this policy; may be repeated.  [default: today]",
+)
+@click.option("--hypothetical", is_flag=True, help="Judge also policies that no mainline kernel has.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["warning", "critical", "oom"]),
+    default="oom",
+    show_default=True,
+    help="Fail if the risk of a judged policy is this or worse.",
+)
+@click.option("--config", metavar="FILE", help="Thresholds, budgets and acceptances for all files.")
+@export_options
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 though a check has failed.")
+@debug_option
+def command(
+    files: tuple[str, ...],
+    form: str,
+    policies: tuple[str, ...],
+    hypothetical: bool,
+    fail_on: RiskLevel,
+    config: str | None,
+    exports: tuple[str, ...],
+    force: bool,
+    exit_zero: bool,
+) -> None:
+    """Judge workload files by the risk of running out of memory, and by the budgets that they and a config hold.
+
+    FILE is a workload file, a folder with some, or - for standard input. Each is judged, and the worst decides: exit
+    code 1 if one fails, 2 if one is no workload.
+    """
+    to_write = read_exports(exports, FORMATS, force=force)
+    from ptcalc.checking.judging import JUDGED, check
+
+    result = check(files, policies=policies or JUDGED, hypothetical=hypothetical, fail_on=fail_on, config=config)
+    render = _render(form)
+    emit(render(result, screen()) if form == "text" else render(result))
+    if form == "github":
+        _summarize(result)
+    write_exports(to_write, lambda name: _render(name)(result), force=force)
+    _decide(result, exit_zero=exit_zero)
+
+
+def _render(form: str) -> Callable[..., str]:
+    module, function = FORMATS[form]
+    render: Callable[..., str] = getattr(import_module(f"ptcalc.report.{module}"), function)
+    return render
+
+
+def _summarize(result: CheckResult) -> None:
+    """Append the summary of a step of GitHub Actions to the file that it has for this, if it has one."""
+    path = os.environ.get(SUMMARY)
+    if not path:
+        return
+    summary: str = import_module("ptcalc.report.github").summary(result)
+    try:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(summary)
+    except OSError as error:
+        raise InputError(f"${SUMMARY}, {path}, cannot be written: {error.strerror}") from None
+
+
+def _decide(result: CheckResult, *, exit_zero: bool) -> None:
+    """Raise what decides about the exit code: files that cannot be judged, then those that fail."""
+    broken = [
+        InputError(_sentence(problem), file=problem.file, line=problem.line, column=problem.column)
+        for problem in result.problems
+        if problem.rule == "invalid-workload"
+    ]
+    if broken:
+        first, *more = broken
+        first.more = tuple(more)
+        raise first
+    failed = [file.file for file in result.files if not file.passed]
+    if failed and not exit_zero:
+        names = ", ".join(failed[:SHOWN]) + (f" and {len(failed) - SHOWN} more" if len(failed) > SHOWN else "")
+        raise CheckFailed(f"{len(failed)} of {len(result.files)} files failed the check: {names}")
+
+
+def _sentence(problem: Problem) -> str:
+    return f"{problem.message}; {problem.remedy}" if problem.remedy else problem.message
