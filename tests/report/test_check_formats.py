@@ -200,6 +200,7 @@ def test_junit_is_read(result: CheckResult) -> None:
         assert suite.failures == len(failures)
         assert suite.tests == len(list(suite))
         assert any(not test.result for test in suite) == checked.passed
+        assert len({test.name for test in suite}) == len(list(suite))
 
 
 @given(text=TEXTS)
