@@ -165,7 +165,7 @@ def test_sarif_suppresses_what_is_accepted() -> None:
 
 @given(text=st.text("a\\[]()"))
 def test_sarif_messages_have_no_links(text: str) -> None:
-    """A name cannot be a link of a message, ``[text](target)``: its bracket is escaped, and so are backslashes before."""
+    """A name cannot be a link of a message, ``[text](target)``: its end is escaped, backslashes before it as well."""
     [message] = [
         each["message"]["text"] for each in results(check(file("a", problem("risk", message=text, remedy=""))))
     ]
