@@ -41,8 +41,8 @@ def _fact(budget: Budget, result: PolicyResult, workload: Workload) -> str | Non
         case "headroom":
             free, whole = result.memory.headroom_bytes, result.memory.capacity_bytes
             least = _bytes(bound, whole)
-            left = f"{about(free)} ({_share(free, whole)})" if free >= 0 else f"less than nothing ({about(free)})"
-            return f"{left} stay free, {_agreed(bound, 'at least')}" if free < least else None
+            left = f"{about(free)} ({_share(free, whole)}) stay free" if free >= 0 else f"{about(-free)} are missing"
+            return f"{left}, {_agreed(bound, 'at least')} free" if free < least else None
         case "page_tables":
             used, memory = result.page_tables.used_bytes, workload.host.memory
             of_memory = f" ({_share(used, memory)} of the memory)"

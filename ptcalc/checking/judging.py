@@ -26,7 +26,7 @@ FAIL_ON: RiskLevel = "oom"
 
 
 def check(
-    files: Iterable[str | os.PathLike[str]],
+    files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
     policies: Sequence[str] = JUDGED,
     hypothetical: bool = False,
@@ -34,7 +34,7 @@ def check(
     config: str | os.PathLike[str] | None = None,
     today: date | None = None,
 ) -> CheckResult:
-    """Judge workload files, and those below folders, under each of some policies.
+    """Judge a workload file or several, and those below folders, under each of some policies.
 
     A file fails where the risk of a policy is ``fail_on`` or worse, where a budget of level error is missed, where an
     acceptance has expired (its day is before ``today``), and where it is no workload.  ``config`` is the path of a
@@ -46,7 +46,8 @@ def check(
     """
     policies = tuple(dict.fromkeys(policies))
     judge = _Judge(policies, hypothetical, fail_on, config, today or date.today())
-    checks = [judge.file(name) for name in workload_files(map(os.fsdecode, files))]
+    names = [files] if isinstance(files, str | os.PathLike) else files
+    checks = [judge.file(name) for name in workload_files(map(os.fsdecode, names))]
     checks += judge.own_problems()
     named = {problem.rule for each in checks for problem in each.problems}
     rules = tuple(rule for name, rule in RULES.items() if name in named)

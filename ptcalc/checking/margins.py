@@ -32,15 +32,15 @@ def proposed(estimate: Estimate, margin: Fraction) -> tuple[Proposed, ...]:
     most = result.risk.max_processes
     return (
         *_room(result, margin),
-        Proposed("page_tables", "at_most", _above(used * (1 + margin)), f"now {about(used)}"),
-        Proposed("page_tables_per_process", "at_most", _above(each * (1 + margin)), f"now {about(each)}"),
+        Proposed("page_tables", "at_most", above(used * (1 + margin)), f"now {about(used)}"),
+        Proposed("page_tables_per_process", "at_most", above(each * (1 + margin)), f"now {about(each)}"),
         Proposed("max_processes", "at_least", str(floor(most * (1 - margin))), f"now {most:,}"),
     )
 
 
 def _room(result: PolicyResult, margin: Fraction) -> tuple[Proposed, ...]:
     free, level = result.memory.headroom_bytes, result.risk.level
-    least = _below(free * (1 - margin)) if free > 0 else ""
+    least = below(free * (1 - margin)) if free > 0 else ""
     return (
         Proposed("risk", "at_most", "" if level == "oom" else level, f"now {level}"),
         Proposed("headroom", "at_least", least, f"now {about(free)}"),
@@ -52,9 +52,11 @@ def _unit(size: Fraction) -> int:
     return next((1 << shift for shift in (40, 30, 20, 10) if size >= 10 << shift), 1)
 
 
-def _above(size: Fraction) -> str:
+def above(size: Fraction) -> str:
+    """Return a size of at least so many bytes, short to read."""
     return show_size(ceil(size / _unit(size)) * _unit(size))
 
 
-def _below(size: Fraction) -> str:
+def below(size: Fraction) -> str:
+    """Return a size of at most so many bytes, short to read."""
     return show_size(floor(size / _unit(size)) * _unit(size))

@@ -11,7 +11,7 @@ import pytest
 
 from ptcalc import CheckResult, check
 
-# 200 processes that touch all of 24 GiB, which begin a page beyond a boundary: 12,289 PTE, 25 PMD and 1 PUD tables each.
+# 200 processes that touch all of 24 GiB, from a page beyond a boundary on: 12,289 PTE, 25 PMD and 1 PUD tables each.
 PER_PROCESS = 12_315 * 4096
 TABLES = 200 * PER_PROCESS
 MEMORY = 64 << 30

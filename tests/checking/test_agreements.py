@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import timedelta
+from pathlib import Path
+from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import ptcalc
 from ptcalc import InputError
-from ptcalc.checking.agreements import MAX_AGREEMENTS
+from ptcalc.checking.agreements import MAX_AGREEMENTS, BudgetRule, read_agreements
+from ptcalc.checking.judging import all_policies
 from ptcalc.checking.rules import ACCEPTABLE, RULES
+from ptcalc.risk import Config
+from ptcalc.workload.source import compose
 from tests.checking.conftest import TODAY, WORKLOAD, Judge
 
+ROOT = Path(__file__).parents[2]
+DOCUMENT, DEFAULT = ROOT / "docs" / "check.md", ROOT / "configs" / "default.yaml"
 GOOD = "reason: known, owner: dba"
 DAY = f"until: {TODAY}"
 
@@ -146,8 +157,53 @@ def test_every_rule_can_be_named() -> None:
     assert set(RULES) - set(ACCEPTABLE) == {"invalid-workload", "acceptance-expired", "acceptance-unused"}
 
 
+def _documented() -> list[str]:
+    """What the documents show of the sections, and what the default config has in its comments."""
+    blocks = re.findall(r"^```yaml\n((?:budgets|accept):.*?)^```$", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+    comments = re.findall(r"^#   (.*)$", DEFAULT.read_text().partition("docs/check.md")[2], re.MULTILINE)
+    return [*blocks, "\n".join(comments)]
+
+
+@pytest.mark.parametrize("text", _documented())
+def test_what_documents_show_is_accepted(text: str) -> None:
+    found = read_agreements(compose(text, "check.md"), list(all_policies(Config()).values()), hypothetical=False)
+
+    assert found.budgets or found.acceptances
+
+
+def test_every_rule_of_a_budget_is_documented() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `at_", DOCUMENT.read_text(), re.MULTILINE)
+
+    assert rows == list(get_args(BudgetRule))
+
+
 def test_other_commands_read_past_them() -> None:
     """They are no part of the workload."""
     plain, agreed = (ptcalc.loads(WORKLOAD + more) for more in ("", "budgets: []\naccept: []\n"))
 
     assert ptcalc.to_dict(ptcalc.estimate(plain)) == ptcalc.to_dict(ptcalc.estimate(agreed))
+
+
+_TEXTS = (
+    st.sampled_from(["risk", "growth", "headroom", "5%", "1 GiB", "today", "ok", "2027-01-01", "", "~"]) | st.text()
+)
+_KEYS = st.sampled_from(["rule", "at_most", "at_least", "level", "policy", "baseline", "owner", "until", "reason"])
+_VALUES = st.recursive(_TEXTS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner), max_leaves=8)
+
+
+@given(st.sampled_from(["budgets", "accept"]), _VALUES | st.lists(st.dictionaries(_KEYS, _TEXTS, min_size=2)))
+def test_nothing_but_an_error_comes_of_nonsense(section: str, value: object) -> None:
+    """And the error has a place, and says what would be accepted."""
+    error = _refusal(f"{section}: {json.dumps(value)}")
+
+    if error is not None:
+        assert error.file == "a.yaml"
+        assert error.accepted
+
+
+def _refusal(text: str) -> InputError | None:
+    try:
+        read_agreements(compose(text, "a.yaml"), [], hypothetical=True)
+    except InputError as error:
+        return error
+    return None

@@ -175,7 +175,7 @@ def test_medians_are_said(judge: Judge) -> None:
 
 def test_the_worst_comes_first(judge: Judge) -> None:
     order = {"error": 0, "warning": 1, "note": 2}
-    result = check([ROOT / "examples"])
+    result = check(ROOT / "examples")
 
     for file in result.files:
         levels = [(not each.fails, order[each.level]) for each in file.problems]

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ptcalc
-from ptcalc.checking.margins import proposed
+from ptcalc.checking.margins import above, below, proposed
 from ptcalc.report.budget_report import render
+from ptcalc.workload.sizes import parse_size
 from tests.checking.conftest import WORKLOAD, Judge
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
@@ -52,10 +53,7 @@ def test_growth_beyond_the_margin_misses_them(judge: Judge) -> None:
 @given(st.integers(0, 1 << 55), st.fractions(0, 1))
 def test_sizes_are_rounded_away_from_the_figure(size: int, margin: Fraction) -> None:
     """By less than a tenth, so that a budget is neither missed today nor much looser than asked for."""
-    from ptcalc.checking.margins import _above, _below
-    from ptcalc.workload.sizes import parse_size
+    most, least = size * (1 + margin), size * (1 - margin)
 
-    above, below = size * (1 + margin), size * (1 - margin)
-
-    assert above <= parse_size(_above(above)) <= above + max(above / 10, 1)
-    assert below - max(below / 10, 1) <= parse_size(_below(below)) <= below
+    assert most <= parse_size(above(most)) <= most + most / 10 + 1
+    assert least - least / 10 - 1 <= parse_size(below(least)) <= least

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sys
 import unicodedata
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -115,6 +119,15 @@ def test_a_file_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "gone.yaml:1:1: cannot be read: No such file" in err
 
 
+def test_standard_input(workload: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for text, code in ((workload.read_bytes(), 0), (b"{", 2)):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(text)))
+        assert check("-", "--format", "json") == code
+
+        (file,) = json.loads(capsys.readouterr().out)["files"]
+        assert file["file"] == "<stdin>"
+
+
 def test_exports(workload: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """They hold what standard output would, and are there however the check ends."""
     text, report = tmp_path / "a.txt", tmp_path / "a.json"
@@ -124,6 +137,16 @@ def test_exports(workload: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == text.read_text()
     assert check(workload, "--policy", "private", "--format", "json") == 0
     assert capsys.readouterr().out == report.read_text()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format(crowded: Path, broken: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of files that fail and files that are none; what is printed is what is exported."""
+    path = crowded.with_name("report")
+
+    assert check(crowded, broken, "--format", form, "--export", f"{form}={path}") == 2
+    assert capsys.readouterr().out == path.read_text(encoding="utf-8")
+    assert "risk" in path.read_text(encoding="utf-8")
 
 
 def test_exports_of_a_failed_check(crowded: Path, broken: Path, tmp_path: Path) -> None:
@@ -241,3 +264,28 @@ def test_budget_init_used_wrongly(
     out, err = capsys.readouterr()
     assert out == ""
     assert said in err
+
+
+def test_the_summary_of_a_step(
+    workload: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --format github it is appended where GitHub Actions wants it; in other formats, and elsewhere, it is not."""
+    renderer = SimpleNamespace(render=lambda result: "annotations\n", summary=lambda result: "# summary\n")
+    monkeypatch.setitem(sys.modules, "ptcalc.report.github", cast("ModuleType", renderer))
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    assert check(workload, "--format", "github") == 0
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert check(workload) == 0
+    assert summary.read_text() == "before\n"
+
+    capsys.readouterr()
+    assert check(workload, "--format", "github") == 0
+    assert capsys.readouterr().out == "annotations\n"
+    assert summary.read_text() == "before\n# summary\n"
+
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    assert check(workload, "--format", "github") == 2
+    assert "cannot be written" in capsys.readouterr().err
