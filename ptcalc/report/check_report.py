@@ -6,8 +6,9 @@ from typing import Any
 
 from ptcalc.checking.result import Acceptance, CheckResult, FileCheck, Level, Problem
 from ptcalc.report import json_report
-from ptcalc.report.format import plural, size
+from ptcalc.report.format import size
 from ptcalc.report.page import Cell, Column, Page, Screen
+from ptcalc.report.problems import verdict
 from ptcalc.report.terminal import RISK_STYLE, RISK_TEXT
 from ptcalc.result import PolicyResult
 
@@ -20,10 +21,7 @@ _STYLE: dict[Level, str] = {"note": "dim", "warning": "yellow", "error": "bold r
 def render_text(result: CheckResult, screen: Screen = Screen()) -> str:  # noqa: B008  # it is frozen
     """Return the report for people: the files and their figures, then what there is to say of each, worst first."""
     page = Page(screen)
-    failed = sum(not file.passed for file in result.files)
-    checked = plural(len(result.files), "file")
-    verdict = f"FAILED: {failed:,} of {checked}" if failed else f"PASSED: {checked}"
-    page.say((verdict, "bold red" if failed else "bold green"))
+    page.say((verdict(result), "bold green" if result.passed else "bold red"))
     page.say((f"judged: {', '.join(result.policies)}; fails from risk {result.fail_on} on", "dim"))
     rows = [row for file in result.files for row in _rows(file, result.policies)]
     if rows:

@@ -5,7 +5,8 @@ In ASCII: what is not becomes a character reference, and so no encoding can go w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -32,6 +33,7 @@ def _suite(file: FileCheck) -> Element:
     accepted = [problem for problem in file.problems if problem.accepted is not None]
     tests = [_test(name, problem, "failure") for problem in failing]
     tests += [_test(name, problem, "skipped") for problem in accepted]
+    _number(tests)
     if not failing:
         tests.append(Element("testcase", classname=name, name="nothing fails"))
     counts = {"tests": len(tests), "failures": len(failing), "errors": 0, "skipped": len(accepted)}
@@ -49,6 +51,16 @@ def _test(file: str, problem: Problem, outcome: str) -> Element:
     found = SubElement(test, outcome, type=problem.rule, message=said(problem))
     found.text = "\n".join(_lines(problem))
     return test
+
+
+def _number(tests: Iterable[Element]) -> None:
+    """Give tests of one name different ones: readers take them for one."""
+    seen: Counter[str] = Counter()
+    for test in tests:
+        name = test.get("name", "")
+        seen[name] += 1
+        if seen[name] > 1:
+            test.set("name", f"{name} #{seen[name]}")
 
 
 def _lines(problem: Problem) -> Iterator[str]:

@@ -88,4 +88,4 @@ def _suppressions(problem: Problem) -> list[Json]:
 
 def _text(text: str) -> str:
     """Return text in which no name can be a link, which messages of SARIF may have: ``[text](target)``."""
-    return re.sub(r"\](?=\()", r"\\]", text)
+    return re.sub(r"(\\*)\](?=\()", r"\1\1\\]", text)

@@ -106,10 +106,20 @@ def acted(tmp_path: Path) -> Callable[..., tuple[int, Arguments]]:
 
 def test_action_calls_check(acted: Callable[..., tuple[int, Arguments]]) -> None:
     """Inputs become options, line by line; what is not given is not."""
-    plain = ["ptcalc", "check", "--format", "github", "--fail-on", "oom", "--force", "--", "."]
+    plain = ["ptcalc", "check", "--format", "github", "--fail-on", "oom", "--", "."]
     full = [
-        *("ptcalc", "check", "--format", "github", "--fail-on", "critical", "--force", "--config", "a b.yaml"),
-        *("--export", "sarif=x.sarif", "--export", "junit=x.xml", "--policy", "today", "--policy", "hugetlb-2M"),
+        *("ptcalc", "check", "--format", "github", "--fail-on", "critical", "--config", "a b.yaml"),
+        *(
+            "--export",
+            "sarif=x.sarif",
+            "--export",
+            "junit=x.xml",
+            "--force",
+            "--policy",
+            "today",
+            "--policy",
+            "hugetlb-2M",
+        ),
         *("--", "capacity", "more files"),
     ]
     given = {
@@ -145,6 +155,7 @@ def test_action_and_hook_call_a_command_that_there_is(acted: Callable[..., tuple
     [hook] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
     [repository] = yaml.safe_load(EXAMPLES[".pre-commit-config.yaml"])["repos"]
     calls = [
+        acted()[1],
         acted(sarif="x.sarif", junit="x.xml", config="c.yaml", policies="today")[1],
         [*hook["entry"].split(), *repository["hooks"][0]["args"], "a.yaml"],
     ]

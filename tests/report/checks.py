@@ -133,6 +133,11 @@ def hostile() -> CheckResult:
 
 
 def long() -> CheckResult:
+    """Words of 10,000 characters."""
+    return check(file("b.yaml", problem("risk", message=LONG, remedy="")))
+
+
+def crowded() -> CheckResult:
     """Names of 10,000 characters, in more problems than a comment has room for."""
     made = estimate(policy("today", tables=7 * MIB, vmpte=5 * MIB), name=LONG, file=LONG)
     problems = [problem("risk", line, message=LONG, file=LONG, remedy=LONG) for line in range(1, 5)]
@@ -146,4 +151,5 @@ CASES: dict[str, Callable[[], CheckResult]] = {
     "ten": ten,
     "hostile": hostile,
     "long": long,
+    "crowded": crowded,
 }

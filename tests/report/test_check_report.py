@@ -16,7 +16,7 @@ from tests.report.checks import CASES
 Golden = Callable[[str, str], None]
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "long"])
+@pytest.mark.parametrize("name", [name for name in CASES if name != "crowded"])  # 800 KB
 def test_golden(name: str, golden: Golden) -> None:
     """Both read as they were reviewed."""
     result = CASES[name]()
