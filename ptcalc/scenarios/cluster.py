@@ -29,8 +29,10 @@ def cluster(address: str) -> Iterator[tuple[Executor, int]]:
         import distributed
     except ImportError:
         raise CannotDoHere("a cluster needs Dask, which is not installed: pip install 'ptcalc[dask]'") from None
-    # What it logs of connections that break is told by whoever waits for their results.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # What it logs of workers that are lost is mended, or told by whoever waits for their results.
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":  # it gives several of them a level and a handler
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     _knock(address)
     try:
         client = distributed.Client(address, timeout=ANSWERS_WITHIN, set_as_default=False)
