@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ptcalc import policies, risk
+from ptcalc import __version__, policies, risk
 from ptcalc.errors import InputError, quote
 from ptcalc.layout.rows import MAX_ROWS, NoSlotLeft, TooManyRows
-from ptcalc.result import Estimate, Measured, PolicyResult
+from ptcalc.result import Estimate, Measured, PolicyResult, Question
+from ptcalc.workload import loads
 from ptcalc.workload.sizes import parse_size
+from ptcalc.workload.source import Override
 
 if TYPE_CHECKING:
     from ptcalc.policies import Outcome, Policy
     from ptcalc.risk import Config
     from ptcalc.workload import Workload
+
+
+class Asked(NamedTuple):
+    """A workload, and what is asked of it: the parameters of `estimate`; no policies are all."""
+
+    workload: Workload
+    policies: Sequence[str]
+    config: Config | None
+    choices: Mapping[str, str]
+
+    def estimate(self) -> Estimate:
+        """Return the estimate; raises what `estimate` raises."""
+        return estimate(self.workload, policies=self.policies or None, config=self.config, choices=self.choices)
+
+
+def asked_again(answer: Estimate) -> Asked:
+    """Return the workload of an estimate, read again from its text, and what was asked of it.
+
+    Its estimate is the same as the first one, if this ptcalc is of the same version.  Raises InputError for an estimate
+    without its text, and where the text or the config is none that this ptcalc reads.
+    """
+    if not answer.source:
+        raise InputError("the text of the workload is not there", file=answer.file, accepted="a result that has it")
+    question = answer.question
+    config = risk.loads_config(json.dumps(question.config), name=f"the config of {answer.file}")
+    overrides = [Override(*each) for each in question.overrides]
+    workload = loads(answer.source, name=answer.file, geometries=config.geometries, overrides=overrides)
+    return Asked(workload, question.policies, config, dict(question.choices))
 
 
 def estimate(
@@ -47,6 +78,14 @@ def estimate(
         installed_bytes=workload.host.memory,
         segment_bytes=tuple((name, segment.size) for name, segment in workload.segments.items()),
         measured=_measured(workload, results),
+        source=workload.positions.text,
+        question=Question(
+            policies=tuple(policies or ()),
+            choices=tuple((choices or {}).items()),
+            overrides=workload.positions.overrides,
+            config=risk.written(settings, workload.geometries),
+            version=__version__,
+        ),
     )
 
 

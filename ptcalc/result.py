@@ -6,8 +6,9 @@ touch pattern makes a figure an expectation, ``exact`` is false and a standard d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 RiskLevel = Literal["ok", "warning", "critical", "oom"]
 Severity = Literal["info", "warning", "error"]
@@ -223,8 +224,27 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked beside the workload file, as text: with the file's own it gives the same answer again.
+
+    ``policies`` is empty where all were asked for; ``choices`` are (``POLICY.NAME``, value) and ``overrides`` (path in
+    the file, value in place of the one there, the option that said so).  ``config`` holds the thresholds, constants
+    and own architectures in force, as a config file says them; ``version`` is that of the ptcalc that answered.
+    """
+
+    policies: tuple[str, ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()
+    overrides: tuple[tuple[tuple[str | int, ...], str, str], ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
-    """Everything `ptcalc estimate` knows about one workload."""
+    """Everything `ptcalc estimate` knows about one workload.
+
+    ``source`` is the text of its file, verbatim; `ptcalc.estimation.asked_again` evaluates it anew.
+    """
 
     name: str
     file: str
@@ -237,6 +257,8 @@ class Estimate:
     installed_bytes: int = 0
     segment_bytes: tuple[tuple[str, int], ...] = field(default=())
     measured: tuple[Measured, ...] = ()  # of a captured workload, evaluated as it was captured
+    source: str = ""
+    question: Question = Question()
 
     def policy(self, name: str) -> PolicyResult:
         """Return the result of policy `name`; KeyError if it was not evaluated."""

@@ -111,7 +111,8 @@ class Geometry:
     ``has_thp``: it has transparent huge pages at all; ``has_file_thp``: also of shmem and files, whose folios end at
     MAX_PAGECACHE_ORDER (include/linux/pagemap.h), 2^11 base pages.  ``low_zones``: None where machines differ too much.
     ``small_process``: tables of the
-    other levels that a trivial process has (program, libraries, stack), beside its root.
+    other levels that a trivial process has (program, libraries, stack), beside its root.  ``written``: what a config
+    file says of it, where it comes from one.
     """
 
     name: str
@@ -134,6 +135,7 @@ class Geometry:
     kernel_stack: int
     small_process: Mapping[str, int]
     source: str
+    written: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     index: dict[str, int] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:

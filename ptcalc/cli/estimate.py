@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptcalc.cli.options import Question, arch_option, examples, question, workload_options
+from ptcalc.cli.options import arch_option, examples, question, workload_options
 from ptcalc.cli.output import emit, screen
 from ptcalc.cli.progress import bar
 from ptcalc.errors import CheckFailed
 
 if TYPE_CHECKING:
+    from ptcalc.estimation import Asked
     from ptcalc.result import Estimate, RiskLevel
 
 
@@ -91,9 +92,7 @@ def command(
         _check(estimate, policies, fail_on)
 
 
-def _sample(
-    asked: Question, form: str, samples: int | None, seed: int | None, jobs: int | None, *, strict: bool
-) -> None:
+def _sample(asked: Asked, form: str, samples: int | None, seed: int | None, jobs: int | None, *, strict: bool) -> None:
     from ptcalc.report.uncertainty_report import render_text, to_dict
     from ptcalc.scenarios.running import ALONE, cores, processes
     from ptcalc.scenarios.uncertainty import SAMPLES, SEED, sample

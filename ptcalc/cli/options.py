@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,9 +13,7 @@ from ptcalc.errors import InputError, nearest, printable, quote
 
 if TYPE_CHECKING:
     from ptcalc.cli.main import Settings
-    from ptcalc.result import Estimate
-    from ptcalc.risk import Config
-    from ptcalc.workload import Workload
+    from ptcalc.estimation import Asked
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -94,21 +92,6 @@ def workload_options(*forms: str) -> Callable[[Command], Command]:
     return decorate
 
 
-class Question(NamedTuple):
-    """A loaded workload, and what the options ask of it."""
-
-    workload: Workload
-    policies: Sequence[str]
-    config: Config | None
-    choices: dict[str, str]
-
-    def estimate(self) -> Estimate:
-        """Return the estimate; raises what `ptcalc.estimate` raises."""
-        import ptcalc
-
-        return ptcalc.estimate(self.workload, policies=self.policies or None, config=self.config, choices=self.choices)
-
-
 def question(
     workload: str,
     *,
@@ -117,7 +100,7 @@ def question(
     strict: bool,
     config: str | None,
     arch: str | None,
-) -> Question:
+) -> Asked:
     """Load `workload` and return what the options ask of it.
 
     Raises click.BadParameter for a policy or choice that does not exist, and what `ptcalc.load` and the loader of the
@@ -126,6 +109,7 @@ def question(
     answers = read_answers(choices)
     import ptcalc
     from ptcalc import risk
+    from ptcalc.estimation import Asked
     from ptcalc.policies import policies_of
     from ptcalc.workload.source import Override
 
@@ -146,7 +130,7 @@ def question(
         require(name, open_choices, f"choice of {policy}", "--choice")
         if open_choices[name].accepted:
             require(value, open_choices[name].accepted, f"value of {key}", "--choice")
-    return Question(loaded, policies, settings, answers)
+    return Asked(loaded, policies, settings, answers)
 
 
 def require(name: str, known: Collection[str], what: str, option: str) -> None:

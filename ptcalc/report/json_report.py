@@ -1,7 +1,8 @@
-"""The JSON report: ``ptcalc.estimate/1`` and, with the arithmetic in it, ``ptcalc.explain/1``.
+"""The JSON report: ``ptcalc.estimate/1``, and as ``ptcalc.explain/1`` the same of the groups that were asked for.
 
 The keys that users rely on come first and in a fixed order; what stands after them may grow.  Bytes and
-tables are integers; an expectation is rounded here, once, and says ``"exact": false``.
+tables are integers; an expectation is rounded here, once, and says ``"exact": false``.  Nothing that an `Estimate`
+holds is left out, so that `ptcalc.report.saved` reads it back as it was.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ptcalc.result import (
     PageTables,
     PolicyResult,
     ProcessTables,
+    Question,
     Reason,
 )
 
@@ -37,12 +39,12 @@ def to_dict(estimate: Estimate) -> Json:
     Bytes and tables are integers.  Where ``exact`` is false, ``sd_bytes`` (for a process ``vmpte_sd_bytes``)
     stands beside it.
     """
-    return _report(estimate, ESTIMATE_SCHEMA, arithmetic=False)
+    return _report(estimate, ESTIMATE_SCHEMA)
 
 
 def explain_to_dict(estimate: Estimate) -> Json:
-    """Return what ``ptcalc explain --format json`` prints: `to_dict` with each mapping's levels in it."""
-    return _report(estimate, EXPLAIN_SCHEMA, arithmetic=True)
+    """Return what ``ptcalc explain --format json`` prints."""
+    return _report(estimate, EXPLAIN_SCHEMA)
 
 
 def render(report: Json) -> str:
@@ -53,7 +55,7 @@ def render(report: Json) -> str:
     return json.dumps(report, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def _report(estimate: Estimate, schema: str, *, arithmetic: bool) -> Json:
+def _report(estimate: Estimate, schema: str) -> Json:
     return {
         "schema": schema,
         "workload": {
@@ -64,16 +66,18 @@ def _report(estimate: Estimate, schema: str, *, arithmetic: bool) -> Json:
             "kernel": estimate.kernel,
             "installed_bytes": estimate.installed_bytes,
             "segments": [{"name": name, "bytes": size} for name, size in estimate.segment_bytes],
+            "text": estimate.source,
         },
-        "policies": [policy_to_dict(result, arithmetic=arithmetic) for result in estimate.policies],
+        "policies": [policy_to_dict(result, arithmetic=True) for result in estimate.policies],
         "findings": [_finding(finding) for finding in estimate.findings],
         **({"measured": [_measured(each) for each in estimate.measured]} if estimate.measured else {}),
         "assumptions": [{"key": each.key, "value": each.value, "why": each.why} for each in estimate.assumptions],
+        "question": _question(estimate.question),
     }
 
 
 def policy_to_dict(result: PolicyResult, *, arithmetic: bool = False) -> Json:
-    """Return one policy's answer as it stands in the reports."""
+    """Return one policy's answer as it stands in the reports; ``arithmetic``: with the levels of each mapping."""
     availability = result.availability
     return {
         "policy": result.policy,
@@ -164,6 +168,7 @@ def _mapping(mapping: MappingShare, *, arithmetic: bool) -> Json:
         "length_bytes": mapping.length,
         "address_stated": mapping.address_stated,
         "not_shared": [_reason(reason) for reason in mapping.reasons],
+        "path": list(mapping.path),
     }
     if arithmetic:
         report["levels"] = [_arithmetic(level) for level in mapping.levels]
@@ -171,6 +176,7 @@ def _mapping(mapping: MappingShare, *, arithmetic: bool) -> Json:
 
 
 def _arithmetic(level: LevelArithmetic) -> Json:
+    exact = isinstance(level.tables, int) and isinstance(level.shared, int)
     return {
         "level": level.level,
         "span_bytes": level.span,
@@ -179,7 +185,8 @@ def _arithmetic(level: LevelArithmetic) -> Json:
         "last": level.last,
         "tables": round(level.tables),
         "shared": round(level.shared),
-        "exact": isinstance(level.tables, int) and isinstance(level.shared, int),
+        "exact": exact,
+        **({} if exact else {"expected_tables": level.tables, "expected_shared": level.shared}),
         "method": level.method,
     }
 
@@ -220,4 +227,17 @@ def _finding(finding: Finding) -> Json:
         "location": {"line": finding.line, "column": finding.column},
         "remedy": finding.remedy,
         "policy": finding.policy,
+        "path": list(finding.path),
+    }
+
+
+def _question(question: Question) -> Json:
+    return {
+        "policies": list(question.policies),
+        "choices": dict(question.choices),
+        "overrides": [
+            {"path": list(path), "value": value, "origin": origin} for path, value, origin in question.overrides
+        ],
+        "config": dict(question.config),
+        "version": question.version,
     }

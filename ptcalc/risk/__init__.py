@@ -12,7 +12,7 @@ from ptcalc.engine.numbers import Number
 from ptcalc.result import Memory, Risk, RiskLevel
 from ptcalc.risk import limits
 from ptcalc.risk.best import best_deployable
-from ptcalc.risk.config import Config, config_of, load_config, loads_config, read_document
+from ptcalc.risk.config import Config, config_of, load_config, loads_config, read_document, written
 from ptcalc.risk.findings import findings
 from ptcalc.risk.ledger import Boundary, Ledger
 
@@ -32,6 +32,7 @@ __all__ = [
     "loads_config",
     "memory",
     "read_document",
+    "written",
 ]
 
 Ints = NDArray[np.int64]

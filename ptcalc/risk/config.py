@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ptcalc.errors import CannotDoHere, InputError, quote
 from ptcalc.risk import constants
@@ -106,7 +106,7 @@ def config_of(positions: Positions) -> Config:
             values["geometries"] = read_geometries(positions, content)
             continue
         for key, node in source.entries(positions, content, KEYS[section]):
-            name_of_field, read = KEYS[section][key]
+            name_of_field, read, _ = KEYS[section][key]
             if not isinstance(node.value, str) or node.null:
                 single = InputError(f"{section}.{key} is no single value", accepted="one value")
                 raise positions.at(node, single)
@@ -121,20 +121,48 @@ def config_of(positions: Positions) -> Config:
     return config
 
 
+def written(config: Config, geometries: Mapping[str, Geometry] | None = None) -> dict[str, Any]:
+    """Return a config as its file would say it, every key of it: plain data that `loads_config` reads back as JSON.
+
+    ``geometries`` are further architectures of the user's own.  Of all of them those are left out that come from no
+    config file.
+    """
+    said: dict[str, Any] = {
+        section: {key: each.write(getattr(config, each.field)) for key, each in keys.items()}
+        for section, keys in KEYS.items()
+    }
+    own = {**(geometries or {}), **config.geometries}
+    said["geometries"] = {name: geometry.written for name, geometry in own.items() if geometry.written}
+    return said
+
+
 # Numbers beyond this mean nothing here.
 _MOST = 1 << 40
+_RATIO = r"(\d{1,25})/([1-9]\d{0,24})"
 
 
 def _share(text: str) -> Fraction:
     from ptcalc.workload import sizes
 
-    return sizes.parse_share(text, accepted="a share such as 10%")
+    if re.fullmatch(_RATIO, text, re.ASCII) and Fraction(text) <= 1:
+        return Fraction(text)
+    return sizes.parse_share(text, accepted="a share such as 10% or 1/12")
+
+
+def _percent(share: Fraction) -> str:
+    return _ratio(share) if "/" in _decimal(share * 100) else f"{_decimal(share * 100)}%"
 
 
 def _size(text: str) -> int:
     from ptcalc.workload import sizes
 
     return sizes.parse_size(text)
+
+
+def _shown(size: int | None) -> str:
+    from ptcalc.workload import sizes
+
+    return "auto" if size is None else sizes.show_size(size)
 
 
 def _auto_size(text: str) -> int | None:
@@ -151,10 +179,23 @@ def _number(least: int) -> Callable[[str], int]:
 
 
 def _factor(text: str) -> Fraction:
-    accepted = "a number from 1 to 1000 such as 1.5"
-    if re.fullmatch(r"\d{1,4}(\.\d{1,9})?", text, re.ASCII) is None or not 1 <= Fraction(text) <= 1000:
+    accepted = "a number from 1 to 1000 such as 1.5 or 4/3"
+    if re.fullmatch(rf"\d{{1,4}}(\.\d{{1,9}})?|{_RATIO}", text, re.ASCII) is None or not 1 <= Fraction(text) <= 1000:
         raise InputError(f"{quote(text)} is no factor", accepted=accepted)
     return Fraction(text)
+
+
+def _decimal(number: Fraction) -> str:
+    """Return all digits of a number, or a ratio where nine decimals are not enough."""
+    scaled = number * 10**9
+    if scaled.denominator != 1:
+        return _ratio(number)
+    whole, rest = divmod(scaled.numerator, 10**9)
+    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
+
+
+def _ratio(number: Fraction) -> str:
+    return f"{number.numerator}/{number.denominator}"
 
 
 def _switch(text: str) -> bool:
@@ -163,25 +204,40 @@ def _switch(text: str) -> bool:
     return text == "true"
 
 
-# section -> key -> (field of Config, reader)
-KEYS: dict[str, dict[str, tuple[str, Callable[[str], Any]]]] = {
-    "levels": {"ok": ("ok_free", _share), "warning": ("warning_free", _share)},
-    "findings": {"page_tables_share": ("page_tables_share", _share), "touch_band": ("touch_band", _factor)},
+def _switched(on: bool) -> str:
+    return "true" if on else "false"
+
+
+class Key(NamedTuple):
+    """A key of a config file: the field of `Config`, how its text is read, and how the field is written as text."""
+
+    field: str
+    read: Callable[[str], Any]
+    write: Callable[[Any], str]
+
+
+# section -> key -> what it is
+KEYS: dict[str, dict[str, Key]] = {
+    "levels": {"ok": Key("ok_free", _share, _percent), "warning": Key("warning_free", _share, _percent)},
+    "findings": {
+        "page_tables_share": Key("page_tables_share", _share, _percent),
+        "touch_band": Key("touch_band", _factor, _decimal),
+    },
     "host": {
-        "page_struct": ("page_struct", _size),
-        "min_free": ("min_free", _auto_size),
-        "thp_watermarks": ("thp_watermarks", _switch),
-        "lowmem_reserve_ratio": ("lowmem_reserve_ratio", _number(0)),
-        "used_base": ("used_base", _size),
-        "used_base_divisor": ("used_base_divisor", _number(1)),
-        "used_share_divisor": ("used_share_divisor", _number(1)),
-        "index_node": ("index_node", _size),
+        "page_struct": Key("page_struct", _size, _shown),
+        "min_free": Key("min_free", _auto_size, _shown),
+        "thp_watermarks": Key("thp_watermarks", _switch, _switched),
+        "lowmem_reserve_ratio": Key("lowmem_reserve_ratio", _number(0), str),
+        "used_base": Key("used_base", _size, _shown),
+        "used_base_divisor": Key("used_base_divisor", _number(1), str),
+        "used_share_divisor": Key("used_share_divisor", _number(1), str),
+        "index_node": Key("index_node", _size, _shown),
     },
     "process": {
-        "base_tables": ("process_tables", _auto_size),
-        "kernel_stack": ("kernel_stack", _auto_size),
-        "slab": ("process_slab", _size),
-        "thread_slab": ("thread_slab", _size),
-        "pid_max": ("pid_max", _number(1)),
+        "base_tables": Key("process_tables", _auto_size, _shown),
+        "kernel_stack": Key("kernel_stack", _auto_size, _shown),
+        "slab": Key("process_slab", _size, _shown),
+        "thread_slab": Key("thread_slab", _size, _shown),
+        "pid_max": Key("pid_max", _number(1), str),
     },
 }

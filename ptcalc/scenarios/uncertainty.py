@@ -141,7 +141,7 @@ def sample(
     if not uncertain:
         raise InputError("no number of this file is a distribution", file=document.file, accepted="at least one")
     geometries = {**(workload.geometries if isinstance(workload, Workload) else {}), **settings.geometries}
-    certain = Positions(document.file, document.text, document.root)
+    certain = Positions(document.file, document.text, document.root, overrides=document.overrides)
     study = Study(
         certain,
         policies=policies,

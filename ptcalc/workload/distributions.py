@@ -125,7 +125,7 @@ def with_medians(document: Positions) -> Positions:
         key: (at, node if key.startswith("x-") else _replaced(document, node, (key,), found))
         for key, (at, node) in root.value.items()
     }
-    return Positions(document.file, document.text, _like(root, value), found) if found else document
+    return Positions(document.file, document.text, _like(root, value), found, document.overrides) if found else document
 
 
 def _like(node: Node, value: str | list[Node] | dict[str, tuple[Node, Node]]) -> Node:

@@ -54,14 +54,14 @@ def _geometry(positions: Positions, name: str, node: Node, known: Mapping[str, G
         values["levels"] = _chained(values["levels"], page)
     try:
         if like is not None:
-            return _changed(like, name, values)
+            return _changed(like, name, values | {"written": node.to_plain()})
         missing = [key for key, (field, _) in _KEYS.items() if field in _REQUIRED and field not in values]
         if missing:
             accepted = f"{', '.join(missing)}; or like: the name of an architecture to start from"
             raise positions.at(node, InputError(f"key {quote(missing[0])} is missing", accepted=accepted))
         default = max(values["huge_pages"], default=0)
         optional: dict[str, Any] = {"title": name, "default_huge_page": default, "pmd_sharing_since": None}
-        return Geometry(name=name, source=positions.file, **(optional | values))
+        return Geometry(name=name, source=positions.file, written=node.to_plain(), **(optional | values))
     except GeometryError as error:
         accepted = "levels whose spans follow from their entries, tables that hold them, and sizes that they map"
         raise positions.at(node, InputError(str(error), accepted=accepted)) from None

@@ -78,17 +78,27 @@ class Node:
 
 
 class Positions:
-    """Where each value of a file stands; ``uncertain`` holds the distributions whose medians stand in their places."""
+    """Where each value of a file stands.
 
-    __slots__ = ("_lines", "file", "root", "text", "uncertain")
+    ``uncertain`` holds the distributions whose medians stand in their places, ``overrides`` the values that are not
+    those of ``text``.
+    """
+
+    __slots__ = ("_lines", "file", "overrides", "root", "text", "uncertain")
 
     def __init__(
-        self, file: str, text: str, root: Node | None = None, uncertain: Mapping[Path, Distribution] | None = None
+        self,
+        file: str,
+        text: str,
+        root: Node | None = None,
+        uncertain: Mapping[Path, Distribution] | None = None,
+        overrides: tuple[Override, ...] = (),
     ) -> None:
         self.file = file
         self.text = text
         self.root = root
         self.uncertain = uncertain or {}
+        self.overrides = overrides
         self._lines: list[str] | None = None
 
     def of(self, path: Path) -> tuple[int, int]:
@@ -133,12 +143,12 @@ class Positions:
 
     def overridden(self, overrides: Iterable[Override]) -> Positions:
         """Return the same file with other values; where a path leads to no mapping or list, nothing is replaced."""
-        root, uncertain = self.root, self.uncertain
-        for override in overrides:
+        root, uncertain, added = self.root, self.uncertain, tuple(overrides)
+        for override in added:
             root = root and _replaced(root, override.path, override)
             many = len(override.path)
             uncertain = {path: each for path, each in uncertain.items() if path[:many] != override.path}
-        return Positions(self.file, self.text, root, uncertain)
+        return Positions(self.file, self.text, root, uncertain, self.overrides + added)
 
     def dotted(self, path: Path) -> str:
         """Return a path as people write it: ``processes.server.mappings[0].touch.every``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import get_args
@@ -179,9 +180,10 @@ def test_every_rule_of_a_budget_is_documented() -> None:
 
 def test_other_commands_read_past_them() -> None:
     """They are no part of the workload."""
-    plain, agreed = (ptcalc.loads(WORKLOAD + more) for more in ("", "budgets: []\naccept: []\n"))
+    texts = (WORKLOAD, WORKLOAD + "budgets: []\naccept: []\n")
+    plain, agreed = (replace(ptcalc.estimate(ptcalc.loads(text)), source="") for text in texts)
 
-    assert ptcalc.to_dict(ptcalc.estimate(plain)) == ptcalc.to_dict(ptcalc.estimate(agreed))
+    assert plain == agreed
 
 
 _TEXTS = (

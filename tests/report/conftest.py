@@ -26,6 +26,7 @@ from ptcalc.result import (
     PageTables,
     PolicyResult,
     ProcessTables,
+    Question,
     Reason,
     Risk,
     RiskLevel,
@@ -248,6 +249,13 @@ def oracle_sga() -> Estimate:
             Finding("vendor-kernel", "info", "counter rules of 6.12 assumed", 6, 11),
         ),
         assumptions=(Assumption("host.swap", "0 B", "the usual setting of a database host"),),
+        source="version: 1\nname: Oracle SGA, 1500 dedicated servers\n# and so on\n",
+        question=Question(
+            choices=(("file-shared.phases", "every"),),
+            overrides=((("host", "arch"), "x86_64", "--arch x86_64"),),
+            config={"levels": {"ok": "10%"}},
+            version="0.1.0",
+        ),
     )
 
 
@@ -288,6 +296,8 @@ def hostile_names() -> Estimate:
         findings=(Finding("code", "error", name, 1, 1, name, name),),
         assumptions=(Assumption(name, name, name),),
         segment_bytes=((name, 300 * GIB),),
+        source=name,
+        question=Question((name,), ((name, name),), (((name, 0), name, name),), {name: name}, name),
     )
 
 

@@ -21,7 +21,7 @@ def test_the_default_file_documents_every_key() -> None:
     text = DEFAULT.read_text()
 
     assert all(f"\n  {key}: " in text for keys in KEYS.values() for key in keys)
-    assert {field for keys in KEYS.values() for field, _ in keys.values()} == set(Config.__slots__) - {"geometries"}
+    assert {key.field for keys in KEYS.values() for key in keys.values()} == set(Config.__slots__) - {"geometries"}
 
 
 def test_a_file_may_leave_keys_out() -> None:
