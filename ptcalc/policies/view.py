@@ -165,18 +165,39 @@ class View:
         found = self._found[place]
         family = np.arange(self.homes)
         origin = np.zeros(self.homes, np.int64)
-        thp = self._thp() if place == 0 else None
+        thp = self.thp() if place == 0 else None
         if rule is None and thp is None:
             return LevelCovers(name, span, found, family, origin, np.zeros(self.homes, bool), fixed)
+        whole = self.wholes(span, rule)
+        scope, shift, first, last = whole.scope, whole.shift, whole.first, whole.last
+        family, origin = whole.family, whole.origin
         vma = self.vmas.of_row[self.run_row[found.run]]
-        # Only tables that lie wholly inside a VMA can be shared or be replaced by a huge page.
-        first = -(-self.vmas.start // span)
-        last = np.maximum(self.vmas.end // span, first)
         parts = [found.clipped(np.int64(-(1 << 62)), first[vma]), found.clipped(last[vma], np.int64(1 << 62))]  # type: ignore[arg-type]
         inside = found.clipped(first[vma], last[vma])
         vma = self.vmas.of_row[self.run_row[inside.run]]
+        if thp is not None:
+            inside = inside.take(~thp.huge[self.run_row[inside.run]])
+            # In a set of tables that is shared, those who refuse huge pages need them beside those who do not.
+            keeps = ~thp.may_block[self.run_row[inside.run]]
+            inside = replace(inside, role=np.where(keeps, FIRM, TOUCHES).astype(np.int8))
+            vma = self.vmas.of_row[self.run_row[inside.run]]
+        parts.append(inside.moved(scope[vma], shift[vma], span))
+        if thp is not None and thp.may_block.any():
+            parts.append(self._blocks(thp, scope, shift, first, last, span))
+        by_file = np.arange(len(family)) >= self.homes
+        return LevelCovers(name, span, Covers.concatenate(parts), family, origin, by_file, fixed)
+
+    def wholes(self, span: int, rule: Sharing | None) -> Wholes:
+        """Return where the tables of `span` bytes live that lie wholly inside a VMA.
+
+        Only they can be shared or be replaced by a huge page; the others live in the home of their row.
+        """
+        first = -(-self.vmas.start // span)
+        last = np.maximum(self.vmas.end // span, first)
         scope = self.home[self.vmas.row]
         shift = np.zeros(len(scope), np.int64)
+        family = np.arange(self.homes)
+        origin = np.zeros(self.homes, np.int64)
         if rule is not None:
             delta = self.delta()
             phase = delta % span
@@ -190,20 +211,10 @@ class View:
             more_family[scopes[rule.may]] = family_of + families[rule.may]
             more_origin[scopes[rule.may]] = -phase[rule.may]
             family, origin = np.concatenate([family, more_family]), np.concatenate([origin, more_origin])
-        if thp is not None:
-            inside = inside.take(~thp.huge[inside.run])
-            # In a set of tables that is shared, those who refuse huge pages need them beside those who do not.
-            keeps = ~thp.may_block[self.run_row[inside.run]]
-            inside = replace(inside, role=np.where(keeps, FIRM, TOUCHES).astype(np.int8))
-            vma = self.vmas.of_row[self.run_row[inside.run]]
-        parts.append(inside.moved(scope[vma], shift[vma], span))
-        if thp is not None and thp.may_block.any():
-            parts.append(self._blocks(thp, scope, shift, first, last, span))
-        by_file = np.arange(len(family)) >= self.homes
-        return LevelCovers(name, span, Covers.concatenate(parts), family, origin, by_file, fixed)
+        return Wholes(first, last, scope, shift, family, origin)
 
-    def _thp(self) -> Thp | None:
-        """Return which runs find huge pages in the chunks inside their VMA; None if no segment has any."""
+    def thp(self) -> Thp | None:
+        """Return which rows find huge pages in the chunks inside their VMA; None if no segment has any."""
         rows = self.rows
         if self.geometry.thp_keeps_tables:
             return None
@@ -224,7 +235,7 @@ class View:
         refusing = np.where(self.home >= self.groups, ~willing[self.home], refused)
         may = switched & congruent & ~refusing & ~minor & (rows.shared | ~rows.write)
         return Thp(
-            huge=(may & advising)[self.run_row],
+            huge=may & advising,
             may_block=may & ~advising,
             advising=advising[self.run_row],
         )
@@ -269,11 +280,27 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Wholes:
+    """The tables of one level that lie wholly inside a VMA: first <= index < last, shape (V,).
+
+    They live in ``scope``, a home or a set of shared tables, whose table 0 is table ``shift`` of the VMA's addresses;
+    ``family`` and ``origin`` of the scopes are those of `LevelCovers`.
+    """
+
+    first: Ints
+    last: Ints
+    scope: Ints
+    shift: Ints
+    family: Ints
+    origin: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Thp:
     """Which chunks are transparent huge pages.
 
-    ``huge``, shape (T,): runs whose whole chunks are huge because they are touched; ``may_block``, shape (R,):
-    rows whose chunks are huge if somebody else makes them so; ``advising``, shape (T,): runs that do.
+    ``huge``, shape (R,): rows whose whole touched chunks are huge; ``may_block``, shape (R,): rows whose chunks are
+    huge if somebody else makes them so; ``advising``, shape (T,): runs that do.
     """
 
     huge: Flags
