@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ptcalc.scenarios.solving import Answer, Solution, SolvedRow, solve
     from ptcalc.scenarios.uncertainty import Sampled, sample
     from ptcalc.sweeping import Axis, Row, Scan, Sweep, scan_workload, sweep
+    from ptcalc.templates import new_workload
     from ptcalc.verify import Boundary, Figure, Verification, verify_boundary, verify_workload
     from ptcalc.workload import Workload, load, loads
 
@@ -75,6 +76,7 @@ _HOMES = {
     "ptcalc.scenarios.solving": ("Answer", "Solution", "SolvedRow", "solve"),
     "ptcalc.scenarios.uncertainty": ("Sampled", "sample"),
     "ptcalc.sweeping": ("Axis", "Row", "Scan", "Sweep", "scan_workload", "sweep"),
+    "ptcalc.templates": ("new_workload",),
     "ptcalc.verify": ("Boundary", "Figure", "Verification", "verify_boundary", "verify_workload"),
     "ptcalc.workload": ("Workload", "load", "loads"),
 }
@@ -126,6 +128,7 @@ __all__ = [
     "estimate",
     "load",
     "loads",
+    "new_workload",
     "recommend_changes",
     "sample",
     "scan_workload",

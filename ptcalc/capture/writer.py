@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,11 +15,9 @@ from ptcalc.capture.touching import Look, Seen
 from ptcalc.errors import printable
 from ptcalc.workload.measured import KEY, SCHEMA
 from ptcalc.workload.sizes import show_size
+from ptcalc.workload.writing import comment, entry, quoted
 
 MAX_NAME = 80  # characters of a name; the file takes 100
-WIDTH = 110
-# Names that stand without quotes: none of them means anything else in YAML.
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*")
 # Flags in smaps (fs/proc/task_mmu.c:show_smap_vma_flags) that decide over huge pages and shared tables; the first
 # of two that say one thing counts.
 _FLAGS = (
@@ -30,7 +27,6 @@ _FLAGS = (
     ("uw", "userfaultfd", "wp"),
     ("ui", "userfaultfd", "minor"),
 )
-_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 
 @dataclass(slots=True)
@@ -64,20 +60,13 @@ def names(labels: Iterable[str]) -> list[str]:
     return found
 
 
-def quoted(name: str) -> str:
-    """Return a name as YAML reads it back."""
-    if _PLAIN.fullmatch(name) and name.lower() not in _WORDS:
-        return name
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
 def write(document: Document, counter: Counter) -> str:
     """Return the text of the file."""
     known = names(segment.label for segment in document.segments)
     segment_names = dict(zip((segment.key for segment in document.segments), known, strict=True))
     lines = [
         f"# Captured by ptcalc {__version__} from {printable(document.provenance)}.",
-        *(line for note in document.notes for line in _comment(note, "")),
+        *(line for note in document.notes for line in comment(note)),
         "version: 1",
         f"name: {quoted(printable(document.title)[:MAX_NAME])}",
         "",
@@ -89,44 +78,27 @@ def write(document: Document, counter: Counter) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _comment(text: str, indent: str) -> list[str]:
-    """Return a text as comment lines that are not too wide."""
-    lines, line = [], ""
-    for word in printable(text).split():
-        if line and len(indent) + len(line) + len(word) > WIDTH:
-            lines.append(f"{indent}# {line}")
-            line = word
-        else:
-            line = f"{line} {word}" if line else word
-    return [*lines, f"{indent}# {line}"]
-
-
-def _entry(indent: int, key: str, value: str, comment: str = "") -> str:
-    text = f"{' ' * indent}{key}: {value}"
-    return f"{text:<39} # {printable(comment)}" if comment else text
-
-
 def _host(document: Document) -> list[str]:
     host = document.host
-    lines = ["host:", _entry(2, "memory", show_size(host.memory), host.memory_from)]
-    lines.append(_entry(2, "mem_total", show_size(host.mem_total), "MemTotal"))
-    lines.append(_entry(2, "arch", host.geometry.name))
+    lines = ["host:", entry(2, "memory", show_size(host.memory), host.memory_from)]
+    lines.append(entry(2, "mem_total", show_size(host.mem_total), "MemTotal"))
+    lines.append(entry(2, "arch", host.geometry.name))
     if host.kernel_text is not None:
-        lines.append(_entry(2, "kernel", f'"{host.kernel_text}"'))
-    lines.append(_entry(2, "swap", show_size(host.swap), "SwapTotal"))
+        lines.append(entry(2, "kernel", f'"{host.kernel_text}"'))
+    lines.append(entry(2, "swap", show_size(host.swap), "SwapTotal"))
     if document.used is not None:
-        lines.append(_entry(2, "used", show_size(document.used), document.used_from))
+        lines.append(entry(2, "used", show_size(document.used), document.used_from))
     if host.nodes > 1:
-        lines.append(_entry(2, "numa_nodes", str(host.nodes)))
+        lines.append(entry(2, "numa_nodes", str(host.nodes)))
     if host.hugepages:
         pools = ", ".join(f"{show_size(size)}: {count}" for size, count in host.hugepages.items())
-        lines.append(_entry(2, "hugepages", f"{{{pools}}}", "nr_hugepages"))
+        lines.append(entry(2, "hugepages", f"{{{pools}}}", "nr_hugepages"))
     for size, count in host.odd_pools.items():
         lines.append(
             f"  # {count} huge pages of {show_size(size)} are left out: {host.geometry.name} has no such size."
         )
     if document.limit is not None:
-        lines.append(_entry(2, "cgroup_limit", show_size(document.limit.bytes), document.limit.path))
+        lines.append(entry(2, "cgroup_limit", show_size(document.limit.bytes), document.limit.path))
     if host.thp:
         shmem = f", shmem_enabled {host.shmem_thp}" if host.shmem_thp else ""
         lines.append(f"  # Transparent huge pages: enabled {host.thp}{shmem}.")
@@ -139,17 +111,17 @@ def _segments(document: Document, known: dict[SegmentKey, str]) -> list[str]:
     lines = ["segments:"]
     for segment in document.segments:
         lines.append(f"  {quoted(known[segment.key])}:")
-        lines += _comment(f"{segment.path}, device {segment.key.device}, inode {segment.key.inode}", "    ")
-        lines.append(_entry(4, "size", show_size(segment.size), segment.size_from))
-        lines.append(_entry(4, "backing", segment.backing))
+        lines += comment(f"{segment.path}, device {segment.key.device}, inode {segment.key.inode}", 4)
+        lines.append(entry(4, "size", show_size(segment.size), segment.size_from))
+        lines.append(entry(4, "backing", segment.backing))
         if segment.page_size is not None:
-            lines.append(_entry(4, "page_size", show_size(segment.page_size)))
+            lines.append(entry(4, "page_size", show_size(segment.page_size)))
         if segment.thp != "never":
-            lines.append(_entry(4, "thp", segment.thp, "; ".join(segment.notes) or "smaps: PmdMapped"))
+            lines.append(entry(4, "thp", segment.thp, "; ".join(segment.notes) or "smaps: PmdMapped"))
         if segment.resident is not None:
-            lines.append(_entry(4, "resident", show_size(segment.resident), segment.resident_from))
+            lines.append(entry(4, "resident", show_size(segment.resident), segment.resident_from))
         elif segment.backing == "shmem":
-            lines.append(_entry(4, "resident", "touched", "not known: what the processes have touched"))
+            lines.append(entry(4, "resident", "touched", "not known: what the processes have touched"))
     return [*lines, ""]
 
 
@@ -157,16 +129,16 @@ def _processes(document: Document, known: dict[SegmentKey, str], counter: Counte
     lines = ["processes:"]
     for name, group, look, fixed in document.groups:
         lines.append(f"  {quoted(name)}:")
-        lines += _comment(_who(group, look), "    ")
-        lines.append(_entry(4, "count", str(group.count)))
+        lines += comment(_who(group, look), 4)
+        lines.append(entry(4, "count", str(group.count)))
         if fixed:
-            lines.append(_entry(4, "scale", "fixed"))
+            lines.append(entry(4, "scale", "fixed"))
         threads = round(sum(member.status.threads for member in group.members) / group.count)
         if threads > 1:
-            lines.append(_entry(4, "threads", str(threads), "" if group.count == 1 else "on average"))
-        lines.append(_entry(4, "private", show_size(look.private)))
+            lines.append(entry(4, "threads", str(threads), "" if group.count == 1 else "on average"))
+        lines.append(entry(4, "private", show_size(look.private)))
         tables = look.beside + counter.geometry.root_bytes
-        lines.append(_entry(4, "base_tables", show_size(tables), "beside these mappings, with the top level"))
+        lines.append(entry(4, "base_tables", show_size(tables), "beside these mappings, with the top level"))
         if look.mappings:
             lines.append("    mappings:")
             for seen in look.mappings:
@@ -194,16 +166,16 @@ def _mapping(seen: Seen, known: dict[SegmentKey, str], counter: Counter) -> list
     shape = seen.shape
     lines = [f"      - segment: {quoted(known[shape.key])}"]
     if shape.offset:
-        lines.append(_entry(8, "offset", show_size(shape.offset)))
-    lines.append(_entry(8, "length", show_size(shape.length)))
+        lines.append(entry(8, "offset", show_size(shape.offset)))
+    lines.append(entry(8, "length", show_size(shape.length)))
     if seen.address is not None:
-        lines.append(_entry(8, "address", f"{seen.address:#x}", seen.note))
+        lines.append(entry(8, "address", f"{seen.address:#x}", seen.note))
     else:
-        lines.append(_entry(8, "placement", "independent", "each process has its own address"))
-        lines.append(_entry(8, "alignment", show_size(seen.alignment or counter.page)))
-    lines.append(_entry(8, "protection", shape.protection))
+        lines.append(entry(8, "placement", "independent", "each process has its own address"))
+        lines.append(entry(8, "alignment", show_size(seen.alignment or counter.page)))
+    lines.append(entry(8, "protection", shape.protection))
     flags = {key: (value, flag) for flag, key, value in reversed(_FLAGS) if flag in seen.flags}
-    lines += [_entry(8, key, value, f"VmFlags {flag}") for key, (value, flag) in flags.items()]
+    lines += [entry(8, key, value, f"VmFlags {flag}") for key, (value, flag) in flags.items()]
     if shape.protection != "none":
         lines += _touch(seen, counter)
     return lines
@@ -214,21 +186,21 @@ def _touch(seen: Seen, counter: Counter) -> list[str]:
     if isinstance(touch, Fitted):
         parts = []
         if touch.dense >= length:
-            return [_entry(8, "touch", "all")]
+            return [entry(8, "touch", "all")]
         if touch.dense:
             parts.append(f"{{amount: {show_size(touch.dense)}, pattern: contiguous}}")
         if touch.every_length:
             start, extent = show_size(touch.every_start), show_size(touch.every_length)
             parts.append(f"{{every: {show_size(counter.span)}, start: {start}, length: {extent}}}")
         if not parts:
-            return [_entry(8, "touch", "none")]
+            return [entry(8, "touch", "none")]
         if len(parts) == 1:
-            return [_entry(8, "touch", parts[0])]
+            return [entry(8, "touch", parts[0])]
         return ["        touch:", *(f"          - {part}" for part in parts)]
     if not touch:
-        return [_entry(8, "touch", "none")]
+        return [entry(8, "touch", "none")]
     if touch == [(0, length)]:
-        return [_entry(8, "touch", "all")]
+        return [entry(8, "touch", "all")]
     ranges = [f"{{start: {show_size(start)}, length: {show_size(end - start)}}}" for start, end in touch]
     if len(ranges) == 1:
         return [f"        touch: {{ranges: [{ranges[0]}]}}"]

@@ -31,6 +31,7 @@ COMMANDS = {
     "solve": ("ptcalc.cli.solve", "The largest value that still fits."),
     "check": ("ptcalc.cli.check", "Do workloads keep to what a team has agreed on? For CI."),
     "budget": ("ptcalc.cli.budget", "Budgets for check, from today's figures."),
+    "init": ("ptcalc.cli.init", "A workload file to start from, or of a database's configuration."),
     "capture": ("ptcalc.cli.capture", "A workload file from a running system."),
     "autopsy": ("ptcalc.cli.autopsy", "From a kernel's OOM report: was it page tables?"),
     "recommend": ("ptcalc.cli.recommend", "What to change, the best saving first; ready to paste."),

@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from textwrap import wrap
 
 from ptcalc import __version__, arch
 from ptcalc.arch import kernels
@@ -17,11 +16,12 @@ from ptcalc.capture.oomlog.grouping import Group, groups, together
 from ptcalc.capture.oomlog.reader import arch_of
 from ptcalc.capture.oomlog.report import OomReport, Task
 from ptcalc.capture.tables import Counter, Fitted, Place, Touched, fit
-from ptcalc.capture.writer import names, quoted
+from ptcalc.capture.writer import names
 from ptcalc.errors import InputError, printable
 from ptcalc.risk.constants import PROCESS_SLAB
 from ptcalc.workload.measured import KEY, SCHEMA
 from ptcalc.workload.sizes import show_size
+from ptcalc.workload.writing import comment, entry, quoted
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 # A process with less shared memory than this maps libraries and pipes, not the segment.
@@ -33,7 +33,6 @@ SEGMENT, UNMAPPED = "shared-memory", "other-shared-memory"
 FROM_SHMEM = "all shared memory that there was (shmem)"
 # A cgroup's report says nothing of the machine: it is taken to be so many times larger that the limit binds.
 MACHINE = 4
-WIDTH = 110
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +95,18 @@ class _Writer:
         report = self.report
         where = "the machine" if report.cgroup is None else f"memory cgroup {report.cgroup or '?'}"
         when = f", {report.when}" if report.when else ""
-        yield from _comment(
+        yield from comment(
             f"Inferred by ptcalc {__version__} from an OOM report of {where} (line {report.line}{when})."
         )
         if self.size:
-            yield from _comment(
+            yield from comment(
                 "The report says how much shared memory each process had in its page tables, and how many tables; that"
                 f" it was one segment that all of them mapped, and its size, is inferred. {self.split.how}"
             )
         else:
-            yield from _comment(f"No process had shared memory worth a segment. {self.split.how}")
+            yield from comment(f"No process had shared memory worth a segment. {self.split.how}")
         for note in self.notes:
-            yield from _comment(f"{note[:1].upper()}{note[1:]}.")
+            yield from comment(f"{note[:1].upper()}{note[1:]}.")
         yield "version: 1"
         yield f"name: {quoted(printable(f'OOM kill of {where}')[:80])}"
         yield ""
@@ -223,29 +222,27 @@ class _Writer:
         report = self.report
         yield "host:"
         if report.cgroup is None:
-            yield _entry(2, "memory", show_size(report.ram or self.memory), "pages RAM")
-            yield _entry(2, "mem_total", show_size(self.memory), "less the reserved pages")
+            yield entry(2, "memory", show_size(report.ram or self.memory), "pages RAM")
+            yield entry(2, "mem_total", show_size(self.memory), "less the reserved pages")
         else:
             least = max(MACHINE * self.memory, self.memory + 2 * self.size)
-            yield _entry(
+            yield entry(
                 2, "memory", show_size(-(-least // GIB) * GIB), "not in the report: so much that the limit binds"
             )
-        yield _entry(2, "arch", self.geometry.name)
-        yield _entry(2, "kernel", f'"{self.kernel_text}"')
-        yield _entry(
-            2, "swap", show_size(report.swap_total or 0), "Total swap" if report.swap_total is not None else ""
-        )
+        yield entry(2, "arch", self.geometry.name)
+        yield entry(2, "kernel", f'"{self.kernel_text}"')
+        yield entry(2, "swap", show_size(report.swap_total or 0), "Total swap" if report.swap_total is not None else "")
         if report.cgroup is None:
-            yield _entry(2, "used", show_size(self._used()), "what was taken, less what is below")
+            yield entry(2, "used", show_size(self._used()), "what was taken, less what is below")
         else:
-            yield _entry(2, "used", "0 B", "of the machine, not of the cgroup")
-            yield _entry(2, "cgroup_limit", show_size(self.memory))
+            yield entry(2, "used", "0 B", "of the machine, not of the cgroup")
+            yield entry(2, "cgroup_limit", show_size(self.memory))
         if report.nodes > 1:
-            yield _entry(2, "numa_nodes", str(report.nodes))
+            yield entry(2, "numa_nodes", str(report.nodes))
         known = {pool.page_size: pool.total for pool in report.pools if pool.page_size in self.geometry.huge_pages}
         pools = ", ".join(f"{show_size(size)}: {total}" for size, total in known.items() if total)
         if pools:
-            yield _entry(2, "hugepages", f"{{{pools}}}", "hugepages_total")
+            yield entry(2, "hugepages", f"{{{pools}}}", "hugepages_total")
         yield ""
 
     def _used(self) -> int:
@@ -264,14 +261,14 @@ class _Writer:
             yield "segments:"
         if self.size:
             yield f"  {SEGMENT}:"
-            yield _entry(4, "size", show_size(self.size), "inferred: as far as the page tables of a process reach")
-            yield _entry(4, "backing", "shmem")
+            yield entry(4, "size", show_size(self.size), "inferred: as far as the page tables of a process reach")
+            yield entry(4, "backing", "shmem")
             resident = show_size(self.resident) if self.resident_from == FROM_SHMEM else "touched"
-            yield _entry(4, "resident", resident, self.resident_from)
+            yield entry(4, "resident", resident, self.resident_from)
         if self.unmapped:
             yield f"  {UNMAPPED}:"
-            yield _entry(4, "size", show_size(self.unmapped), "the rest of shmem: other segments, files in tmpfs")
-            yield _entry(4, "backing", "shmem")
+            yield entry(4, "size", show_size(self.unmapped), "the rest of shmem: other segments, files in tmpfs")
+            yield entry(4, "backing", "shmem")
         if self.size or self.unmapped:
             yield ""
 
@@ -287,20 +284,20 @@ class _Writer:
             yield f"  {quoted(name)}:"
             pids = sorted(task.pid for task in group.tasks)
             shown = ", ".join(map(str, pids[:5])) + (", …" if len(pids) > 5 else "")
-            yield from _comment(
+            yield from comment(
                 f"process{'es' if len(pids) > 1 else ''} {shown}; page tables {show_size(member.tables)} each", 4
             )
-            yield _entry(4, "count", str(group.count))
+            yield entry(4, "count", str(group.count))
             if group.name not in grows:
-                yield _entry(4, "scale", "fixed")
-            yield _entry(4, "private", show_size(member.private))
-            yield _entry(
+                yield entry(4, "scale", "fixed")
+            yield entry(4, "private", show_size(member.private))
+            yield entry(
                 4, "base_tables", show_size(beside + self.geometry.root_bytes), "beside the segment, with the top level"
             )
             if touch is not None:
                 yield "    mappings:"
                 yield f"      - segment: {SEGMENT}"
-                yield _entry(
+                yield entry(
                     8, "alignment", show_size(self.geometry.pmd_size), "assumed; the address is not in the report"
                 )
                 yield from self._touched(touch)
@@ -308,7 +305,7 @@ class _Writer:
 
     def _touched(self, touch: Fitted) -> Iterator[str]:
         if touch.dense >= self.size:
-            yield _entry(8, "touch", "all")
+            yield entry(8, "touch", "all")
             return
         yield "        touch:"
         yield f"          - {{amount: {show_size(touch.dense)}, pattern: contiguous}}"
@@ -361,13 +358,3 @@ def _split(report: OomReport) -> _Split:
     return _Split(
         0.0, report.shmem, "This kernel prints one RSS, and nothing says how much of it was private: none is."
     )
-
-
-def _comment(text: str, indent: int = 0) -> list[str]:
-    lead = " " * indent + "# "
-    return wrap(printable(text), WIDTH, initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False)
-
-
-def _entry(indent: int, key: str, value: str, comment: str = "") -> str:
-    text = f"{' ' * indent}{key}: {value}"
-    return f"{text:<39} # {comment}" if comment else text
