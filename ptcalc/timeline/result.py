@@ -14,7 +14,7 @@ from ptcalc.result import Assumption, Availability, Memory, RiskLevel
 
 @dataclass(frozen=True, slots=True)
 class LevelState:
-    """Tables of one level: private ones of all processes together, shared ones that somebody uses, cached unused ones."""
+    """Tables of one level: private ones of all processes, shared ones that somebody uses, cached unused ones."""
 
     level: str
     private: int
@@ -36,8 +36,8 @@ class Sharers:
 class ClassState:
     """Processes of a group with one history, and what ONE of them shows.
 
-    ``label``: given by an event, or empty.  ``vmpte_bytes`` as in /proc/PID/status (before its shift to kB), ``rss_bytes``
-    without hugetlb pages, ``badness_pages`` of oom_badness (mm/oom_kill.c) with its oom_score_adj.
+    ``label``: given by an event, or empty.  ``vmpte_bytes`` as in /proc/PID/status (before its shift to kB),
+    ``rss_bytes`` without hugetlb pages, ``badness_pages`` of oom_badness (mm/oom_kill.c) with its oom_score_adj.
     """
 
     group: str
@@ -67,11 +67,11 @@ class Victim:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Cost of reaching the pages of one segment through all page tables that map them (rmap, reclaim, write protection).
+    """Cost of reaching the pages of one segment through all tables that map them (rmap, reclaim, write protection).
 
     ``tables_per_page``: distinct leaf tables that map one page (least, mean, most over the pages that are mapped);
-    ``tables``: distinct leaf tables of the whole segment; ``entries``: entries visited to unmap or write-protect all of it;
-    ``flushed``: processes whose TLBs must be flushed for it.
+    ``tables``: distinct leaf tables of the whole segment; ``entries``: entries visited to unmap or write-protect all of
+    it; ``flushed``: processes whose TLBs must be flushed for it.
     """
 
     segment: str
@@ -86,8 +86,8 @@ class Step:
     """The state after an event under one policy.
 
     ``event``: its place in the list from 1, 0 is the beginning.  ``notes``: what the event meant here, where the policy
-    gives it another meaning.  ``walked_tables``, ``walked_entries``: what the event itself had to visit.  ``released_bytes``:
-    memory that it gave back.
+    gives it another meaning.  ``walked_tables``, ``walked_entries``: what the event itself had to visit.
+    ``released_bytes``: memory that it gave back.
     """
 
     event: int
@@ -113,7 +113,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class PolicyTimeline:
-    """One policy's steps; ``firsts``: the first step at (or beyond) each level of risk, None where it never gets there."""
+    """One policy's steps; ``firsts``: the first step at (or beyond) each level of risk, None if it never gets there."""
 
     policy: str
     title: str

@@ -151,6 +151,10 @@ def _processes(workload: Workload) -> Iterator[Problem]:
     for name, group in workload.processes.items():
         path = ("processes", name)
         total += group.count
+        if not group.count and not workload.stated(("events",)):
+            most = f"{MAX_COUNT:,}".replace(",", " ")
+            accepted = f"a whole number from 1 to {most}; 0 in a file with events"
+            yield Problem((*path, "count"), "'0' is too small", accepted)
         if total > MAX_COUNT:
             yield Problem((*path, "count"), f"{total:,} processes with this group", f"at most {MAX_COUNT:,} (pid_max)")
             return
@@ -237,7 +241,7 @@ def _mapping(path: Path, mapping: Mapping, segment: Segment, geometry: Geometry)
         what = f"{mapping.address:#x} to {upto:#x} is outside user space of {geometry.name}"
         yield Problem((*path, "address"), what, f"at most {highest:#x} for this length")
     for number, touch in enumerate(mapping.touch):
-        yield from _touch((*path, "touch", number), touch, size.length, geometry.base_page)
+        yield from touch_problems((*path, "touch", number), touch, size.length, geometry.base_page)
 
 
 def _offset(path: Path, mapping: Mapping, segment: Segment, page: int) -> Iterator[Problem]:
@@ -298,7 +302,7 @@ def _access(path: Path, mapping: Mapping, segment: Segment) -> Iterator[Problem]
         yield Problem((*path, "access"), what, "read, or protection rw or rwx")
 
 
-def _touch(path: Path, touch: Touch, length: int, page: int) -> Iterator[Problem]:
+def touch_problems(path: Path, touch: Touch, length: int, page: int) -> Iterator[Problem]:
     """Check one form of touch against a mapping of `length` bytes, the last page of which is whole."""
     end = _up(length, page)
     whole = f"at most {show_size(end)}, the mapping's length"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal, Union
+from typing import Literal
 
 from ptcalc.workload.model import Pattern, Sharing, Touch
 from ptcalc.workload.source import Path
@@ -189,10 +189,10 @@ class Mark:
     """Nothing happens but the passing of time."""
 
 
-Action = Union[
-    Start, Fork, Exit, TouchMore, Grow, Mprotect, Munmap, Mremap, Madvise, Punch, Truncate, Userfaultfd, Softdirty,
-    Switch, WriteProtect, Pressure, Mark,
-]  # fmt: skip
+Action = (
+    Start | Fork | Exit | TouchMore | Grow | Mprotect | Munmap | Mremap | Madvise | Punch | Truncate | Userfaultfd
+    | Softdirty | Switch | WriteProtect | Pressure | Mark
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping as MappingOf
 from dataclasses import replace
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import ValidationError
 
@@ -20,6 +20,9 @@ from ptcalc.workload.model import Mapping, Workload
 from ptcalc.workload.refusals import refusal
 from ptcalc.workload.schema import MAX_NAME, validate
 from ptcalc.workload.source import AGREEMENTS, MAX_BYTES, Override, Positions, compose, decode
+
+if TYPE_CHECKING:
+    from ptcalc.workload.events import Event
 
 STDIN = "<stdin>"
 # A text without any of these has no distribution, and is not searched for one.
@@ -84,13 +87,30 @@ def build(document: Positions, *, strict: bool = False, geometries: MappingOf[st
         _with_medians(document)  # a misspelt distribution is refused as one
         raise refusal(error, document) from None
     sections.setdefault("segments", {})
+    events = sections.pop("events", None)
     for key in AGREEMENTS:
         sections.pop(key, None)
     workload = _always_private(Workload(**sections, positions=document, geometries=geometries or {}))
     check(workload)
+    if events is not None:
+        workload = replace(workload, events=_events(events, workload))
     if strict:
         refuse_guesses(workload)
     return replace(workload, assumptions=assumptions(workload))
+
+
+def _events(plain: object, workload: Workload) -> tuple[Event, ...]:
+    """Return the events of a checked workload; what reads them is loaded for files that have any."""
+    from ptcalc.workload.event_reading import read_events
+    from ptcalc.workload.event_schema import validate_events
+
+    try:
+        entries = validate_events(plain)
+    except ValidationError as error:
+        raise refusal(error, workload.positions) from None
+    except InputError as error:
+        raise workload.positions.error(("events",), error) from None
+    return read_events(entries, workload)
 
 
 def _parse(text: str | bytes, name: str) -> Positions:

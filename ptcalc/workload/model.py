@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ptcalc import arch
 from ptcalc.arch import Geometry, kernels
@@ -18,6 +18,9 @@ from ptcalc.errors import InputError
 from ptcalc.result import Assumption
 from ptcalc.workload.measured import Counters, read_counters
 from ptcalc.workload.source import Path, Positions
+
+if TYPE_CHECKING:
+    from ptcalc.workload.events import Event
 
 Sharing = Literal["allow", "never"]
 Form = Literal["all", "none", "amount", "every", "ranges"]
@@ -114,6 +117,7 @@ class ProcessGroup:
     private_cap: int | None = None
     base_tables: int | None = None
     page_table_sharing: Sharing = "allow"
+    oom_score_adj: int = 0  # /proc/PID/oom_score_adj of each one
     mappings: tuple[Mapping, ...] = ()
 
 
@@ -150,7 +154,8 @@ class Host:
 class Workload:
     """What the user wrote.
 
-    ``positions`` says where each value stands, ``assumptions`` which defaults were applied that matter.
+    ``positions`` says where each value stands, ``assumptions`` which defaults were applied that matter; ``events`` is
+    what happens after the beginning, which only `ptcalc timeline` follows.
     """
 
     version: int
@@ -161,6 +166,7 @@ class Workload:
     positions: Positions
     assumptions: tuple[Assumption, ...] = ()
     geometries: MappingOf[str, Geometry] = field(default_factory=dict)  # of the user's own, by name
+    events: tuple[Event, ...] = ()
 
     @property
     def kernel(self) -> kernels.Kernel:

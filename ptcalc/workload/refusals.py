@@ -8,8 +8,8 @@ from typing import Any
 from pydantic_core import ValidationError
 
 from ptcalc.errors import MAX_COLLECTED, InputError, nearest, quote
-from ptcalc.workload.schema import keys_at
-from ptcalc.workload.sizes import SIZES, kind_of
+from ptcalc.workload.schema import TOUCHES, keys_at
+from ptcalc.workload.sizes import ADDRESSES, AMOUNTS, SIZES, kind_of
 from ptcalc.workload.source import NO_VALUE, Node, Path, Positions
 
 # What may stand at a key that must not be left out.
@@ -24,6 +24,15 @@ _REQUIRED = {
     "segment": "segment: the name of a segment",
     "start": f"start: {SIZES}",
     "length": f"length: {SIZES}",
+    "group": "group: the name of a group of processes",
+    "touch": f"touch: {TOUCHES}",
+    "rate": "rate: what is touched in each hour, 2 GiB or 1%",
+    "until": f"until: {AMOUNTS}",
+    "protection": "protection: none, r, rw, rx or rwx",
+    "address": f"address: {ADDRESSES}",
+    "advice": "advice: dontneed, free, cold, pageout, collapse, hugepage or nohugepage",
+    "mode": "mode: none, missing, wp or minor",
+    "set": "set: true or false; of sharing: allow or never",
 }
 
 
@@ -62,7 +71,9 @@ def _one(detail: Any, positions: Positions) -> tuple[InputError, str | None]:
 def _unknown(loc: Path, positions: Positions) -> InputError:
     key, keys = str(loc[-1]), keys_at(loc[:-1])
     where = f"{positions.dotted(loc[:-1])}: " if len(loc) > 1 else ""
-    return InputError(f"{where}unknown key {quote(key)}", accepted=", ".join(keys), suggestion=nearest(key, keys))
+    return InputError(
+        f"{where}unknown key {quote(key)}", accepted=", ".join(keys) or "no keys: {}", suggestion=nearest(key, keys)
+    )
 
 
 def _wrong(detail: Any, loc: Path, positions: Positions) -> InputError:

@@ -22,11 +22,13 @@ from ptcalc.workload.sizes import (
     parse_amount,
     parse_count,
     parse_share,
+    parse_signed,
     parse_size,
 )
 from ptcalc.workload.source import AGREEMENTS, Path
 
 MAX_NAME = 100
+APART = (*AGREEMENTS, "events")  # sections that are read for themselves, where they are needed
 MAX_NUMA_NODES = 1024  # 1 << CONFIG_NODES_SHIFT of the largest kernels
 TOUCHES = "all, none, 24%, 72 GiB, {amount: …}, {pages: …}, {every: …}, {ranges: […]}, or a list of these"
 
@@ -47,7 +49,7 @@ _TOUCH_FORMS = {
 }
 TOUCH_KEYS = {*_TOUCH_FORMS, *(key for keys in _TOUCH_FORMS.values() for key in keys)}
 
-_PATTERNS = ("scattered", "contiguous", "clustered")
+PATTERNS = ("scattered", "contiguous", "clustered")
 
 Schema = dict[str, Any]
 
@@ -138,7 +140,7 @@ def _form(value: dict[str, object]) -> str:
     if lead in ("every", "ranges"):
         return lead
     pattern = value.get("pattern", "scattered")
-    if pattern not in _PATTERNS:
+    if pattern not in PATTERNS:
         return "amount"  # the schema refuses the word
     if pattern == "clustered" and "cluster" not in value:
         raise InputError("pattern: clustered without a cluster", accepted="cluster: 1 MiB, the size of a run")
@@ -149,25 +151,28 @@ def _form(value: dict[str, object]) -> str:
     return "amount"
 
 
-def _function(read: Callable[..., object]) -> Schema:
+def accepted_by(read: Callable[..., object]) -> Schema:
     """Schema of a value that a function reads; it raises InputError."""
     return {"type": "function-plain", "function": {"type": "no-info", "function": read}}
 
 
-def _before(read: Callable[..., object], schema: Schema) -> Schema:
+def before(read: Callable[..., object], schema: Schema) -> Schema:
+    """Schema of a value that a function sees first; it raises InputError."""
     return {"type": "function-before", "function": {"type": "no-info", "function": read}, "schema": schema}
 
 
-def _words(*words: str) -> Schema:
+def words(*words: str) -> Schema:
+    """Schema of a value that is one of some words."""
     return {"type": "literal", "expected": list(words)}
 
 
-def _list(schema: Schema) -> Schema:
+def listed(schema: Schema) -> Schema:
+    """Schema of a list."""
     return {"type": "tuple", "items_schema": [schema], "variadic_item_index": 0}
 
 
 def _names(schema: Schema) -> Schema:
-    return {"type": "dict", "keys_schema": _NAME, "values_schema": schema}
+    return {"type": "dict", "keys_schema": NAME, "values_schema": schema}
 
 
 def _fields(cls: Any, schemas: dict[str, Schema]) -> Schema:
@@ -204,13 +209,21 @@ def _some(value: object) -> int:
     return parse_count(value, least=1, most=MAX_COUNT)
 
 
+def _processes(value: object) -> int:
+    return parse_count(value, most=MAX_COUNT)  # 0 only where events start some: `checks`
+
+
+def _score(value: object) -> int:
+    return parse_signed(value, least=-1000, most=1000)  # OOM_SCORE_ADJ_MIN and _MAX (include/uapi/linux/oom.h)
+
+
 def _nodes(value: object) -> int:
     return parse_count(value, least=1, most=MAX_NUMA_NODES)
 
 
-_SIZE, _POSITIVE, _PLACE = _function(parse_size), _function(_positive), _function(parse_address)
-_COUNT, _SOME, _TRUE, _NAME = _function(parse_count), _function(_some), _function(_truth), _function(_name)
-_SHARING = _words("allow", "never")
+SIZE, POSITIVE, PLACE = accepted_by(parse_size), accepted_by(_positive), accepted_by(parse_address)
+COUNT, SOME, TRUTH, NAME = accepted_by(parse_count), accepted_by(_some), accepted_by(_truth), accepted_by(_name)
+AMOUNT, SHARING = accepted_by(parse_amount), words("allow", "never")
 
 _RANGE: Schema = {
     "type": "call",
@@ -218,97 +231,99 @@ _RANGE: Schema = {
     "arguments_schema": {
         "type": "arguments",
         "arguments_schema": [
-            {"name": "start", "schema": _PLACE, "mode": "keyword_only"},
-            {"name": "length", "schema": _POSITIVE, "mode": "keyword_only"},
+            {"name": "start", "schema": PLACE, "mode": "keyword_only"},
+            {"name": "length", "schema": POSITIVE, "mode": "keyword_only"},
         ],
     },
 }
 _TOUCH = _fields(
     Touch,
     {
-        "form": _words("all", "none", "amount", "every", "ranges"),
-        "amount": _function(parse_amount),
-        "pages": _COUNT,
-        "written_pattern": _words(*_PATTERNS),
-        "cluster": _POSITIVE,
-        "overlap": _words("independent", "same"),
-        "step": _POSITIVE,
-        "start": _PLACE,
-        "length": _POSITIVE,
-        "ranges": _before(_filled, _list(_before(_range, _RANGE))),
+        "form": words("all", "none", "amount", "every", "ranges"),
+        "amount": AMOUNT,
+        "pages": COUNT,
+        "written_pattern": words(*PATTERNS),
+        "cluster": POSITIVE,
+        "overlap": words("independent", "same"),
+        "step": POSITIVE,
+        "start": PLACE,
+        "length": POSITIVE,
+        "ranges": before(_filled, listed(before(_range, _RANGE))),
     },
 )
+TOUCH_LIST = before(_touches, listed(before(_touch, _TOUCH)))
 _MAPPING = _fields(
     Mapping,
     {
-        "segment": _NAME,
-        "offset": _PLACE,
-        "length": _POSITIVE,
-        "address": _PLACE,
-        "alignment": _function(_alignment),
-        "placement": _words("same", "independent"),
-        "map": _words("shared", "private"),
-        "protection": _words("none", "r", "rw", "rx", "rwx"),
-        "madvise": _words("none", "hugepage", "nohugepage"),
-        "written_touch": _before(_touches, _list(_before(_touch, _TOUCH))),
-        "written_access": _words("read", "write"),
-        "page_table_sharing": _SHARING,
-        "softdirty": _TRUE,
-        "userfaultfd": _words("none", "missing", "wp", "minor"),
+        "segment": NAME,
+        "offset": PLACE,
+        "length": POSITIVE,
+        "address": PLACE,
+        "alignment": accepted_by(_alignment),
+        "placement": words("same", "independent"),
+        "map": words("shared", "private"),
+        "protection": words("none", "r", "rw", "rx", "rwx"),
+        "madvise": words("none", "hugepage", "nohugepage"),
+        "written_touch": TOUCH_LIST,
+        "written_access": words("read", "write"),
+        "page_table_sharing": SHARING,
+        "softdirty": TRUTH,
+        "userfaultfd": words("none", "missing", "wp", "minor"),
     },
 )
 _GROUP = _fields(
     ProcessGroup,
     {
-        "count": _SOME,
-        "scale": _words("proportional", "fixed"),
-        "threads": _SOME,
-        "private": _SIZE,
-        "private_cap": _POSITIVE,
-        "base_tables": _SIZE,
-        "page_table_sharing": _SHARING,
-        "mappings": _list(_MAPPING),
+        "count": accepted_by(_processes),
+        "scale": words("proportional", "fixed"),
+        "threads": SOME,
+        "private": SIZE,
+        "private_cap": POSITIVE,
+        "base_tables": SIZE,
+        "page_table_sharing": SHARING,
+        "oom_score_adj": accepted_by(_score),
+        "mappings": listed(_MAPPING),
     },
 )
 _SEGMENT = _fields(
     Segment,
     {
-        "size": _POSITIVE,
-        "backing": _words("shmem", "file", "hugetlb", "private"),
-        "pieces": _POSITIVE,
-        "page_size": _POSITIVE,
-        "on_short_pool": _words("fail", "small", "mixed"),
-        "thp": _words("never", "always", "within_size", "advise"),
-        "resident": _function(_resident),
-        "locked": _TRUE,
+        "size": POSITIVE,
+        "backing": words("shmem", "file", "hugetlb", "private"),
+        "pieces": POSITIVE,
+        "page_size": POSITIVE,
+        "on_short_pool": words("fail", "small", "mixed"),
+        "thp": words("never", "always", "within_size", "advise"),
+        "resident": accepted_by(_resident),
+        "locked": TRUTH,
     },
 )
 _HOST = _fields(
     Host,
     {
-        "memory": _POSITIVE,
-        "mem_total": _POSITIVE,
-        "arch": _NAME,
-        "kernel": _NAME,
-        "swap": _SIZE,
-        "used": _SIZE,
-        "hugepages": {"type": "dict", "keys_schema": _POSITIVE, "values_schema": _COUNT},
-        "cgroup_limit": _POSITIVE,
-        "numa_nodes": _function(_nodes),
+        "memory": POSITIVE,
+        "mem_total": POSITIVE,
+        "arch": NAME,
+        "kernel": NAME,
+        "swap": SIZE,
+        "used": SIZE,
+        "hugepages": {"type": "dict", "keys_schema": POSITIVE, "values_schema": COUNT},
+        "cgroup_limit": POSITIVE,
+        "numa_nodes": accepted_by(_nodes),
     },
 )
 _WORKLOAD: Any = {
     "type": "typed-dict",
     "extra_behavior": "forbid",
     "fields": {
-        key: {"type": "typed-dict-field", "schema": schema, "required": key not in ("segments", *AGREEMENTS)}
+        key: {"type": "typed-dict-field", "schema": schema, "required": key not in ("segments", *APART)}
         for key, schema in (
-            ("version", _function(_version)),
-            ("name", _NAME),
+            ("version", accepted_by(_version)),
+            ("name", NAME),
             ("host", _HOST),
             ("segments", _names(_SEGMENT)),
-            ("processes", _before(_filled, _names(_GROUP))),
-            *((key, {"type": "any"}) for key in AGREEMENTS),
+            ("processes", before(_filled, _names(_GROUP))),
+            *((key, {"type": "any"}) for key in APART),
         )
     },
 }
@@ -328,6 +343,10 @@ def keys_at(path: Path) -> tuple[str, ...]:
     """Return the keys of the mapping at a path; empty where names are free."""
     if path == ():
         return tuple(_WORKLOAD["fields"])
+    if path[0] == "events" and len(path) <= 3:
+        from ptcalc.workload.event_schema import event_keys_at
+
+        return event_keys_at(path)
     cls: Any = None
     if len(path) == 2:
         cls = {"segments": Segment, "processes": ProcessGroup}.get(str(path[0]))

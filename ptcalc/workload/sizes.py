@@ -18,6 +18,7 @@ MAX_COUNT = 4_194_304  # PID_MAX_LIMIT of 64-bit kernels (include/linux/threads.
 SIZES = "a size such as 300 GiB, 512M or a whole number of bytes"
 ADDRESSES = "an address such as 0x60000000 or 1 GiB"
 AMOUNTS = "a share such as 24%, or a size such as 72 GiB"
+DURATIONS = "a time such as 90 s, 15 min, 8 h or 2 d"
 
 _SHIFTS = {"": 0, "B": 0} | {
     letter + tail: shift for letter, shift in (("K", 10), ("M", 20), ("G", 30), ("T", 40)) for tail in ("", "B", "IB")
@@ -26,6 +27,8 @@ _NUMBER = re.compile(r"(\d+)(?:\.(\d+))?\s*([A-Za-z]*)", re.ASCII)
 _HEX = r"0[xX](?:_?[0-9a-fA-F])+"
 _GROUPED = r"[0-9]+(?:_[0-9]+)+"
 _PERCENT = r"([0-9]+)(?:\.([0-9]+))?\s*%"
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d+)(?:\.(\d+))?\s*([A-Za-z]*)", re.ASCII)
 _MAX_DIGITS = 25  # more digits than any accepted number has, far below Python's limit on conversions
 _MAX_DECIMALS = 40  # 1/2**40 has as many: with more, no unit gives whole bytes
 
@@ -87,6 +90,40 @@ def parse_amount(value: object) -> int | Fraction:
     if isinstance(value, str) and value.rstrip().endswith("%"):
         return parse_share(value)
     return parse_size(value, accepted=AMOUNTS)
+
+
+def parse_duration(value: object) -> Fraction:
+    """Return a time in seconds, below 2**62."""
+    if isinstance(value, (int, Fraction)) and not isinstance(value, bool):
+        seconds, shown = Fraction(value), "a number"
+    else:
+        text = _text(value, DURATIONS)
+        match = _DURATION.fullmatch(text)
+        if match is None:
+            raise _no_number(text, DURATIONS)
+        digits, decimals, unit = match.groups()
+        if unit not in _SECONDS and (unit or digits.strip("0") or decimals):
+            what = f"{quote(unit)} is no unit of time" if unit else "a time needs a unit"
+            raise InputError(f"{quote(text)}: {what}", accepted=DURATIONS)
+        seconds, shown = _exact(digits, decimals, text, DURATIONS) * _SECONDS.get(unit, 1), quote(text)
+    if not 0 <= seconds < SIZE_LIMIT:
+        raise InputError(f"{shown} is {'negative' if seconds < 0 else 'too large'}", accepted=DURATIONS)
+    return seconds
+
+
+def parse_signed(value: object, *, least: int, most: int) -> int:
+    """Return a whole number, ``least <= number <= most``, which may be below zero."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    accepted = f"a whole number from {least} to {most}"
+    if not isinstance(text, str):
+        raise InputError(f"{kind_of(value)} stands here", accepted=accepted)
+    found = re.fullmatch(r"([+-]?)0*([0-9]{1,12})", text.strip(), re.ASCII)
+    if found is None:
+        raise InputError(f"{quote(text)} is not understood", accepted=accepted)
+    number = int(found[1] + found[2])
+    if not least <= number <= most:
+        raise InputError(f"{quote(text)} is too {'small' if number < least else 'large'}", accepted=accepted)
+    return number
 
 
 def parse_count(value: object, *, least: int = 0, most: int = SIZE_LIMIT - 1) -> int:
