@@ -79,7 +79,7 @@ class MapSharedPt(Policy):
         return ()
 
 
-def _eligible(view: View) -> Flags:
+def eligible(view: View) -> Flags:
     """Return the rows whose VMA may use the tables of the file's host mm, shape (R,)."""
     rows, vmas, unit = view.rows, view.vmas, view.geometry.pmd_size
     whole = (vmas.start % unit == 0) & (vmas.end % unit == 0)
@@ -102,25 +102,25 @@ def _chosen(view: View, counts: Ints) -> Flags:
     Raises Disagreement where that is not the same for all columns.
     """
     rows = view.rows
-    eligible = _eligible(view)
-    picked = np.flatnonzero(eligible)
+    able = eligible(view)
+    picked = np.flatnonzero(able)
     if len(picked) == 0:
-        return eligible
+        return able
     delta = rows.start - rows.file_offset
     keys = np.stack([rows.file[picked], delta[picked], rows.protection[picked]], axis=1)
     classes, number = np.unique(keys, axis=0, return_inverse=True)
     number = number.reshape(-1)
     if len(classes) == len(distinct(classes[:, 0])):
-        return eligible
+        return able
     # What each class saves: the private PTE tables of all its processes less the shared ones.
     many = view.groups
-    owner, owners = np.full(len(eligible), -1, np.int64), np.zeros(0, np.int64)
+    owner, owners = np.full(len(able), -1, np.int64), np.zeros(0, np.int64)
     pairs, owner[picked] = np.unique(number * many + rows.group[picked], return_inverse=True)
     owners = pairs // many
     per_process = _tables(view, owner, len(pairs), counts, shared=False)
     total = np.zeros((len(classes), counts.shape[1]))
     np.add.at(total, owners, per_process * counts[pairs % many])
-    union = np.full(len(eligible), -1, np.int64)
+    union = np.full(len(able), -1, np.int64)
     union[picked] = number
     saving = total - _tables(view, union, len(classes), counts, shared=True)
     best = np.zeros(saving.shape, bool)
@@ -131,7 +131,7 @@ def _chosen(view: View, counts: Ints) -> Flags:
         best[order[first], column] = True
     if (best != best[:, :1]).any():
         raise Disagreement(np.unique(best, axis=1, return_inverse=True)[1].reshape(1, -1))
-    out = eligible.copy()
+    out = able.copy()
     out[picked] = best[number, 0]
     return out
 

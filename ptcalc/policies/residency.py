@@ -13,7 +13,7 @@ from ptcalc.engine.covers import Covers, Touched, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
 from ptcalc.engine.numbers import Number, columns, distinct, is_single, rounded, smaller, times
 from ptcalc.layout.plan import SegmentPlan, round_up
-from ptcalc.layout.rows import MADVISE, THP, Layout
+from ptcalc.layout.rows import MADVISE, THP, Layout, Rows
 from ptcalc.policies.view import PRIVATE, View
 
 if TYPE_CHECKING:
@@ -121,15 +121,7 @@ def _copies(layout: Layout, counts: Sequence[Number]) -> list[Number]:
     if not written.any():
         return out
     many = len(out)
-    # A huge page for each touched chunk of anonymous memory that is advised and wholly inside its VMA.
-    advised = (
-        (rows.backing == PRIVATE)
-        & (rows.madvise != MADVISE.index("nohugepage"))
-        & (
-            np.isin(rows.thp, (THP.index("always"), THP.index("within_size")))
-            | ((rows.thp == THP.index("advise")) & (rows.madvise == MADVISE.index("hugepage")))
-        )
-    )
+    advised = in_chunks(rows)
     for leaf in distinct(rows.page[view.run_row[written]]):
         chosen = np.flatnonzero(written & (rows.page[view.run_row] == leaf))
         pair = rows.group[view.run_row[chosen]] * many + rows.segment[view.run_row[chosen]] % many
@@ -150,6 +142,18 @@ def _copies(layout: Layout, counts: Sequence[Number]) -> list[Number]:
         for group, segment in zip(*np.nonzero(each.any(axis=0)), strict=True):
             out[segment] = out[segment] + times(counts[group], each[:, group, segment, None])
     return out
+
+
+def in_chunks(rows: Rows) -> Flags:
+    """Tell which rows have a huge page for each touched chunk of anonymous memory wholly inside their VMA."""
+    return np.asarray(
+        (rows.backing == PRIVATE)
+        & (rows.madvise != MADVISE.index("nohugepage"))
+        & (
+            np.isin(rows.thp, (THP.index("always"), THP.index("within_size")))
+            | ((rows.thp == THP.index("advise")) & (rows.madvise == MADVISE.index("hugepage")))
+        )
+    )
 
 
 def _owned(view: View, chosen: Ints, owner: Ints, owners: int, leaf: int) -> list[int]:
@@ -197,4 +201,4 @@ def _pages(view: View, chosen: Ints, shift: Ints, scope: Ints, leaf: int) -> Foo
     return Footprint([axis], moved, view.groups)
 
 
-__all__ = ["SegmentMemory", "segments"]
+__all__ = ["SegmentMemory", "in_chunks", "segments"]

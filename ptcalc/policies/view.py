@@ -132,10 +132,10 @@ class View:
         """Return what VmPTE counts more in each home whose root has grown, shape (homes,): old roots."""
         extra = np.zeros(self.homes, np.int64)
         for growth in self.geometry.grows:
-            extra += growth.vmpte_bytes * (self._ends() > growth.above)
+            extra += growth.vmpte_bytes * (self.ends() > growth.above)
         return extra
 
-    def _ends(self) -> Ints:
+    def ends(self) -> Ints:
         """Return the end of the highest mapping of each home, shape (homes,): it decides where its root is."""
         ends = np.zeros(self.homes, np.int64)
         np.maximum.at(ends, self.home, self.rows.end)
@@ -159,7 +159,7 @@ class View:
     def _level(self, place: int, level: Level, rule: Sharing | None) -> LevelCovers:
         name, span = level.name, min(level.span, HIGHEST_ADDRESS)
         grown = [growth.above for growth in self.geometry.grows if growth.level == name]
-        fixed = np.asarray(self._ends() > grown[0], np.int64) if grown else None
+        fixed = np.asarray(self.ends() > grown[0], np.int64) if grown else None
         if place not in self._found:
             self._found[place] = self._covers(place, name, span)
         found = self._found[place]

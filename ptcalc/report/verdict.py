@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ptcalc.result import Estimate, PolicyResult
-from ptcalc.risk.best import best_deployable
+from ptcalc.risk.best import best_deployable, subject_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,6 @@ def judge(estimate: Estimate) -> Verdict:
     memory = subject.memory
     fixed = memory.demand_bytes - sum(item.swappable_bytes for item in memory.items)
     return Verdict(subject, best, useless, subject.risk.level == "oom" and fixed > memory.capacity_bytes)
-
-
-def subject_of(estimate: Estimate) -> PolicyResult:
-    """Return `today`, else the first policy that a mainline kernel has, else the first."""
-    by_name = {result.policy: result for result in estimate.policies}
-    if "today" in by_name:
-        return by_name["today"]
-    return next((result for result in estimate.policies if result.availability.deployable), estimate.policies[0])
 
 
 def is_exact(result: PolicyResult) -> bool:

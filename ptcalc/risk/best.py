@@ -1,11 +1,11 @@
-"""The best policy that can be deployed."""
+"""Which policy is judged, and which one that can be deployed is best."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
 
-from ptcalc.result import RISK_ORDER, PolicyResult
+from ptcalc.result import RISK_ORDER, Estimate, PolicyResult
 
 # Headrooms that differ by less than this share of capacity are the same to an operator: then the earlier
 # policy wins (2 MiB pages before 1 GiB pages, which are best reserved at boot).
@@ -25,3 +25,11 @@ def best_deployable(results: Iterable[PolicyResult]) -> PolicyResult | None:
         for result in candidates
         if result.memory.headroom_bytes >= most - SAME_HEADROOM * result.memory.capacity_bytes
     )
+
+
+def subject_of(estimate: Estimate) -> PolicyResult:
+    """Return `today`, else the first policy that a mainline kernel has, else the first."""
+    by_name = {result.policy: result for result in estimate.policies}
+    if "today" in by_name:
+        return by_name["today"]
+    return next((result for result in estimate.policies if result.availability.deployable), estimate.policies[0])

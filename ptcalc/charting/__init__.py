@@ -1,0 +1,99 @@
+"""The charts of an estimate, and the numbers that its sliders compute with: frozen data, made from its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ptcalc import estimation, risk
+from ptcalc.charting import figures, live, stops
+from ptcalc.charting.stops import Stop
+from ptcalc.charts import Chart
+from ptcalc.policies import Outcome
+from ptcalc.result import Estimate, PolicyResult
+from ptcalc.risk.best import subject_of
+
+NO_SOURCE = "The result does not hold the text of its workload, so that nothing can be computed from it."
+NOTHING_MAPPED = "No process maps anything: there is nothing to vary."
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """The charts of one estimate; ``live`` is what its sliders compute with (JSON), None where ``why`` says so."""
+
+    charts: tuple[Chart, ...]
+    live: Mapping[str, Any] | None = field(default=None)
+    why: str = ""
+
+    def chart(self, name: str) -> Chart:
+        """Return the chart of that name; KeyError if there is none."""
+        for chart in self.charts:
+            if chart.name == name:
+                return chart
+        raise KeyError(name)
+
+
+def charts_of(estimate: Estimate, *, sliders: bool = True) -> Charts:
+    """Return the charts of an estimate, and with ``sliders`` the numbers of its sliders.
+
+    What the estimate does not hold (demand for other process counts, other sizes) is evaluated anew from its source;
+    without one there are the charts of its figures alone.  Raises InputError for a source that this ptcalc cannot read.
+    """
+    of_figures = (figures.policies_chart(estimate), figures.tables_chart(estimate))
+    if not estimate.source:
+        return Charts(of_figures, why=NO_SOURCE)
+    asked = estimation.asked_again(estimate)
+    config = asked.config or risk.Config()
+    subject = subject_of(estimate)
+    segment = stops.largest_segment(asked.workload)
+    if segment is None:
+        return Charts(of_figures, why=NOTHING_MAPPED)
+    found = list(stops.sizes(asked, segment))
+    written = asked.workload.segments[segment].size
+    here = next(stop for stop in found if stop.size == written)
+    demand = _demand(estimate, subject, here, config)
+    heat = _risk(segment, subject, found, written, config)
+    charts = (*of_figures, *((demand,) if demand else ()), *((heat,) if heat else ()))
+    return Charts(charts, live.model(segment, found, here, config) if sliders else None)
+
+
+def _of(stop: Stop, policy: str) -> Outcome:
+    return next(outcome for outcome in stop.outcomes if outcome.name == policy)
+
+
+def _grows(stop: Stop) -> list[bool]:
+    return [group.scale == "proportional" for group in stop.workload.processes.values()]
+
+
+def _demand(estimate: Estimate, subject: PolicyResult, here: Stop, config: risk.Config) -> Chart | None:
+    ledger = risk.Ledger(_of(here, subject.policy), config)
+    return figures.demand_chart(estimate, subject, ledger.outcome.counts, _grows(here), ledger.memory)
+
+
+def _risk(
+    segment: str, subject: PolicyResult, found: Sequence[Stop], written: int, config: risk.Config
+) -> Chart | None:
+    grows = _grows(found[0])
+    counts = _of(found[0], subject.policy).counts
+    top = figures.top_count(counts, grows)
+    sizes = figures.picked([stop.size for stop in found], written)
+    if not top or len(sizes) < 2:
+        return None
+    most = figures.steps_most(top, sum(counts), subject.risk.max_processes)
+    rows = [
+        figures.grown(counts, grows, step)
+        for step in dict.fromkeys(most * number // figures.CELLS for number in range(1, figures.CELLS + 1))
+    ]
+    levels: list[list[str]] = [[] for _ in rows]
+    for stop in found:
+        if stop.size in sizes:
+            outcome = _of(stop, subject.policy)
+            ledger = risk.Ledger(outcome, config)
+            short = any(each.mode == "fail" for each in outcome.short_pools)
+            for row, processes in zip(levels, rows, strict=True):
+                row.append("oom" if short else ledger.level(ledger.demand(processes)))
+    return figures.risk_chart(segment, subject.policy, sizes, [sum(row) for row in rows], levels)
+
+
+__all__ = ["Charts", "charts_of"]
