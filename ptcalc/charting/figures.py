@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ptcalc.charts import Axis, Chart, Mark, Series, Tone
 from ptcalc.result import RISK_ORDER, Estimate, LedgerItem, Memory, PolicyResult
+from ptcalc.risk.amounts import about
 
 # Kinds of the ledger's lines in the order in which charts stack them, and what they are called together.
 KINDS: tuple[tuple[Tone, str], ...] = (
@@ -50,7 +51,7 @@ def tables_chart(estimate: Estimate) -> Chart:
         name="tables",
         title="Page tables under each policy",
         alt="; ".join(
-            f"{result.policy} {in_words(result.page_tables.used_bytes)}" for result in results
+            f"{result.policy} {about(result.page_tables.used_bytes)}" for result in results
         ) + ".",
         kind="bars",
         x=Axis("policy", "name", tuple(_labelled(result) for result in results)),
@@ -85,8 +86,8 @@ def demand_chart(
     return Chart(
         name="demand",
         title=f"Demand over the number of processes ({result.policy})",
-        alt=f"At {sum(counts):,} processes the demand is {in_words(here.demand_bytes)} of"
-        f" {in_words(here.capacity_bytes)} {_usable(here.boundary)}. "
+        alt=f"At {sum(counts):,} processes the demand is {about(here.demand_bytes)} of"
+        f" {about(here.capacity_bytes)} {_usable(here.boundary)}. "
         + ("; ".join(f"{each.policy}: out of memory after {each.risk.max_processes:,}" for each in ends) or "No limit")
         + ".",
         kind="stack",
@@ -94,7 +95,7 @@ def demand_chart(
         y=Axis("demand", "bytes"),
         series=_by_kind([ledger.items for ledger in ledgers]),
         marks=tuple(marks),
-        note="Lines mark after how many processes memory runs out under each policy; those beyond the chart stand below.",
+        note="Lines mark after how many processes memory runs out under each policy; the numbers have those beyond.",
     )
 
 
@@ -112,7 +113,7 @@ def risk_chart(
         x=Axis(f"size of {segment}", "bytes", tuple(sizes)),
         y=Axis("processes", "count"),
         series=tuple(
-            Series(f"{total:,}", "muted", tuple(RISK_ORDER.index(level) for level in row))  # type: ignore[arg-type]
+            Series(f"{total:,}", "muted", tuple(RISK_ORDER.index(level) for level in row))
             for total, row in zip(totals, levels, strict=True)
         ),
         classes=LEVELS,
@@ -146,17 +147,9 @@ def picked(sizes: Sequence[int], written: int) -> list[int]:
     return [sizes[place] for place in sorted(places | {here})]
 
 
-def in_words(size: int) -> str:
-    """Return bytes in words, with three digits at most."""
-    for power, unit in reversed(list(enumerate(("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")))):
-        if abs(size) >= 1024**power or not power:
-            return f"{size / 1024**power:,.3g} {unit}" if abs(size) < 1000 * 1024**power else f"{size >> 10 * power:,} {unit}"
-    raise AssertionError
-
-
 def _demand_in_words(result: PolicyResult) -> str:
     memory = result.memory
-    return f"{result.policy} {in_words(memory.demand_bytes)} of {in_words(memory.capacity_bytes)}"
+    return f"{result.policy} {about(memory.demand_bytes)} of {about(memory.capacity_bytes)}"
 
 
 def _labelled(result: PolicyResult) -> str:

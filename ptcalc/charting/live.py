@@ -106,9 +106,7 @@ def _memory(workload: Workload, size: int, config: Config) -> dict[str, int]:
 def _is_open(mapping: Mapping, workload: Workload) -> bool:
     """Whether a mapping's touch, as written, is none that the twin computes: random, or in steps beyond a table."""
     span = workload.geometry.pmd_size
-    return any(
-        run.kind == RANDOM or (run.kind == STRIDE and run.step > span) for run in _runs_of(mapping, workload)
-    )
+    return any(run.kind == RANDOM or (run.kind == STRIDE and run.step > span) for run in _runs_of(mapping, workload))
 
 
 def _moves(mapping: Mapping, segment: str, workload: Workload) -> bool:
@@ -178,9 +176,7 @@ def _stop(outcome: Outcome, config: Config) -> dict[str, Any]:
     ends = int(max(rows.end.max(initial=0), outcome.layout.rows.end.max(initial=0)))
     if ends >= SAFE or int(rows.seg_hi.max(initial=0)) >= SAFE:
         raise NotLive("addresses beyond 2^53")
-    grown = [
-        [int(each) for each in np.asarray(view.ends() > growth.above)[: view.groups]] for growth in geometry.grows
-    ]
+    grown = [[int(each) for each in np.asarray(view.ends() > growth.above)[: view.groups]] for growth in geometry.grows]
     host = [int((view.ends()[view.groups :] > growth.above).sum()) for growth in geometry.grows]
     return {
         "placed": placed,
@@ -261,7 +257,11 @@ def _memory_of(outcome: Outcome, config: Config) -> dict[str, Any]:
 
 def _counted(outcome: Outcome, number: int) -> dict[str, Any]:
     """Return the rows of a segment whose touched pages its memory is counted from; nothing where it is not."""
-    layout, plan, geometry = outcome.layout, list(outcome.layout.plan.segments.values())[number], outcome.context.geometry
+    layout, plan, geometry = (
+        outcome.layout,
+        list(outcome.layout.plan.segments.values())[number],
+        outcome.context.geometry,
+    )
     rows = layout.rows
     written = outcome.workload.segments[plan.name].resident
     word = written if written is not None else "touched" if plan.backing in ("file", "private") else "all"

@@ -10,7 +10,8 @@ from ptcalc.capture.oomlog import OomReport
 from ptcalc.report import format as fmt
 from ptcalc.report.json_report import policy_to_dict
 from ptcalc.report.page import Cell, Column, Page, Screen
-from ptcalc.report.terminal import RISK_STYLE, RISK_TEXT, bar, limit
+from ptcalc.report.terminal import RISK_STYLE, bar
+from ptcalc.report.verdict import RISK_TEXT, limit
 from ptcalc.result import PolicyResult
 
 SCHEMA = "ptcalc.autopsy/1"

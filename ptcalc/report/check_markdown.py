@@ -10,7 +10,7 @@ from ptcalc.report.format import plural, size
 from ptcalc.report.markup import escaped, table
 from ptcalc.report.page import Column
 from ptcalc.report.problems import failing_first, notes, place, said, verdict
-from ptcalc.report.terminal import RISK_TEXT
+from ptcalc.report.verdict import RISK_TEXT
 from ptcalc.result import PolicyResult
 
 ROOM = 60_000  # characters; GitHub takes 65,536 for a comment

@@ -9,7 +9,8 @@ from ptcalc.report import json_report
 from ptcalc.report.format import size
 from ptcalc.report.page import Cell, Column, Page, Screen
 from ptcalc.report.problems import verdict
-from ptcalc.report.terminal import RISK_STYLE, RISK_TEXT
+from ptcalc.report.terminal import RISK_STYLE
+from ptcalc.report.verdict import RISK_TEXT
 from ptcalc.result import PolicyResult
 
 Json = dict[str, Any]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from ptcalc.report import format as fmt
 from ptcalc.report.page import Cell, Column, Page, Screen
-from ptcalc.report.terminal import RISK_STYLE, RISK_TEXT, capacity_terms
+from ptcalc.report.terminal import RISK_STYLE, capacity_terms
+from ptcalc.report.verdict import RISK_TEXT
 from ptcalc.result import Estimate, LedgerItem, LevelArithmetic, MappingShare, PolicyResult, ProcessTables
 
 LIMITS = {

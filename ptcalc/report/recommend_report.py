@@ -11,7 +11,8 @@ from ptcalc.recommend import FORMS, Advice, Form, Idea, Limit, Recommendations, 
 from ptcalc.report import format as fmt
 from ptcalc.report.json_report import policy_to_dict
 from ptcalc.report.page import Cell, Column, Page, Screen
-from ptcalc.report.terminal import RISK_STYLE, RISK_TEXT, limit
+from ptcalc.report.terminal import RISK_STYLE
+from ptcalc.report.verdict import RISK_TEXT, limit
 from ptcalc.result import PolicyResult
 
 Json = dict[str, Any]

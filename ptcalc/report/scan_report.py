@@ -10,7 +10,8 @@ import numpy as np
 from ptcalc.report import format as fmt
 from ptcalc.report.page import Cell, Column, Page, Screen
 from ptcalc.report.sweep_report import not_mainline
-from ptcalc.report.terminal import RISK_STYLE, RISK_TEXT
+from ptcalc.report.terminal import RISK_STYLE
+from ptcalc.report.verdict import RISK_TEXT
 from ptcalc.result import RISK_ORDER
 from ptcalc.scenarios.scan import Scan
 from ptcalc.scenarios.selecting import Column as RowColumn

@@ -9,7 +9,8 @@ from typing import Any
 from ptcalc.errors import printable
 from ptcalc.report import format as fmt
 from ptcalc.report.page import Cell, Column, Page, Screen
-from ptcalc.report.terminal import RISK_STYLE, RISK_TEXT
+from ptcalc.report.terminal import RISK_STYLE
+from ptcalc.report.verdict import RISK_TEXT
 from ptcalc.scenarios.solving import Answer, Solution, Value
 
 Json = dict[str, Any]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from ptcalc.report import format as fmt
 from ptcalc.report.page import Block, Cell, Column, Page, Screen
-from ptcalc.report.verdict import Verdict, is_exact, judge
+from ptcalc.report.verdict import RISK_TEXT, Verdict, advice, headline, how_sure, judge, lead, limit
 from ptcalc.result import Estimate, PolicyResult, RiskLevel
 
 RISK_STYLE: dict[RiskLevel, str] = {"ok": "green", "warning": "yellow", "critical": "red", "oom": "bold red"}
-RISK_TEXT: dict[RiskLevel, str] = {"ok": "ok", "warning": "warning", "critical": "critical", "oom": "OOM"}
 SEVERITY_STYLE = {"info": "", "warning": "yellow", "error": "red"}
 
 BAR_CELLS = 10
@@ -41,132 +40,17 @@ def _title(page: Page, estimate: Estimate) -> None:
 
 def _answer(page: Page, estimate: Estimate, verdict: Verdict) -> None:
     result = verdict.subject
-    if result.availability.deployable:
-        with_policy = "" if result.policy == "today" else f"With {result.policy}: "
-        answer = f"{with_policy}{_headline(result, estimate.processes)}"
-        page.say((answer, f"bold {RISK_STYLE[result.risk.level]}"))
-    else:
-        page.say((_would_be(result, estimate.processes), "bold"))
-    page.say(f"{_tables_sentence(estimate, result)} {_demand_sentence(result)}")
-
-
-def _headline(result: PolicyResult, processes: int) -> str:
-    risk = result.risk
-    about = "" if is_exact(result) else "about "
-    place = "This host" if result.memory.boundary == "host" else "This memory cgroup"
-    crowd = fmt.plural(processes, "process", "processes")
-    safe = f"safe: {about}{limit(risk.safe_processes, risk.safe_limited_by)}"
-    room = f"({safe}; out of memory after {about}{limit(risk.max_processes, risk.limited_by)})"
-    if risk.limited_by == "fixed":
-        room = "(no group of processes grows)"
-    match risk.level:
-        case "ok":
-            return f"YES. {place} carries {crowd} {room}."
-        case "warning":
-            return f"YES, but little is left (WARNING). {place} carries {crowd} {room}."
-        case "critical":
-            return f"BARELY (CRITICAL). {place} just carries {crowd} {room}."
-        case "oom":
-            if 0 < risk.max_processes < processes:
-                first = fmt.ordinal(risk.max_processes + 1)
-                return f"NO. {place} runs out of memory at {about}the {first} of {crowd} ({safe})."
-            if risk.max_processes:
-                return f"NO. {place} has the memory, but cannot run this workload as written: see the findings."
-            return f"NO. {place} cannot carry this workload, with however few processes."
-
-
-def _would_be(result: PolicyResult, processes: int) -> str:
-    about = "" if is_exact(result) else "about "
-    crowd = fmt.plural(processes, "process", "processes")
-    return (
-        f"No mainline kernel has {result.policy}. With it, the risk of {crowd}"
-        f" would be {RISK_TEXT[result.risk.level]}"
-        f" (safe: {about}{limit(result.risk.safe_processes, result.risk.safe_limited_by)};"
-        f" out of memory after {about}{limit(result.risk.max_processes, result.risk.limited_by)})."
-    )
-
-
-def limit(processes: int, limited_by: str) -> str:
-    """Return a largest process count; one that memory does not bind is marked as such.
-
-    >>> limit(4_194_304, "pid_max"), limit(20, "fixed"), limit(315, "memory")
-    ('>4,194,304', '-', '315')
-    """
-    if limited_by == "fixed":
-        return "-"
-    return f"{'>' if limited_by == 'pid_max' else ''}{processes:,}"
-
-
-def _tables_sentence(estimate: Estimate, result: PolicyResult) -> str:
-    tables, mapped = result.page_tables, sum(size for _, size in estimate.segment_bytes)
-    ratio = ""
-    if mapped and tables.used_bytes >= mapped:
-        ratio = f", {fmt.times(tables.used_bytes, mapped)}x the {fmt.size(mapped)} that they map"
-    elif mapped:
-        ratio = f" for {fmt.size(mapped)} of mapped segments"
-    return f"Page tables take {fmt.size(tables.used_bytes, exact=tables.exact)}{ratio}."
-
-
-def _demand_sentence(result: PolicyResult) -> str:
-    memory = result.memory
-    unit = fmt.unit_of(memory.capacity_bytes)
-    usable = "usable" if memory.boundary == "host" else "allowed"
-    free = fmt.size(abs(memory.headroom_bytes))
-    if memory.headroom_bytes >= 0:
-        rest = f"{free} left"
-    elif result.risk.level == "oom":
-        rest = f"{free} too much"
-    else:
-        rest = f"{free} must go to swap"
-    return (
-        f"Demand {fmt.in_unit(memory.demand_bytes, unit, exact=result.page_tables.exact)} of"
-        f" {fmt.in_unit(memory.capacity_bytes, unit)} {unit} {usable}:"
-        f" {rest}."
-    )
+    style = f"bold {RISK_STYLE[result.risk.level]}" if result.availability.deployable else "bold"
+    page.say((headline(estimate, result), style))
+    page.say(lead(estimate, result))
 
 
 def _advice(page: Page, verdict: Verdict) -> None:
-    subject, best = verdict.subject, verdict.best
     page.blank()
-    if best is None:
-        page.say("nothing in this report can be deployed: no mainline kernel has it.", label=("DO   ", "bold"))
-        return
-    outcome = (
-        f"{fmt.size(best.memory.headroom_bytes)} left" if best.memory.headroom_bytes >= 0 else "still too little memory"
-    )
-    reach = (
-        f"{outcome} ({RISK_TEXT[best.risk.level]}), OOM after {limit(best.risk.max_processes, best.risk.limited_by)}"
-    )
-    if subject.risk.level == "ok":
-        more = best.memory.headroom_bytes - subject.memory.headroom_bytes
-        better = f" {best.policy} would leave {fmt.size(more)} more." if best is not subject else ""
-        page.say(f"nothing: {subject.policy} is safe.{better}", label=("DO   ", "bold green"))
-    elif best is subject:
-        page.say("no policy that can be deployed is better; see the findings.", label=("DO   ", "bold"))
-    else:
-        steps = [*([] if isinstance(best.applies, str) else best.applies), *_pools(subject, best)]
-        how = f": {'; '.join(steps)}" if steps else ""
-        label = ("DO   ", "bold green" if best.risk.level == "ok" else "bold")
-        page.say((best.policy, "bold"), f"{how}. {_capital(reach)}.", label=label)
-    label = ("NOT  ", "bold")
-    if verdict.swap_is_useless:
-        fixed = subject.memory.demand_bytes - sum(item.swappable_bytes for item in subject.memory.items)
-        text = f"swap: {fmt.size(fixed)} of the demand, page tables among it, cannot be swapped."
-        page.say(text, label=label)
-    for result in verdict.useless:
-        most = limit(result.risk.max_processes, result.risk.limited_by)
-        after = f"after {most}" if result.risk.max_processes else "with however few processes"
-        page.say(f"{result.policy}: out of memory {after}.", label=label)
-
-
-def _pools(subject: PolicyResult, best: PolicyResult) -> list[str]:
-    """Return the huge pages that `best` reserves and the subject does not."""
-    has = {item.name: item.bytes for item in subject.memory.items if item.kind == "pool"}
-    return [
-        f"reserve {item.name}: {item.terms}"
-        for item in best.memory.items
-        if item.kind == "pool" and item.bytes > has.get(item.name, 0)
-    ]
+    for each in advice(verdict):
+        style = "bold green" if each.good else "bold"
+        parts: list[Cell] = [(each.policy, "bold")] if each.policy else []
+        page.say(*parts, each.text, label=(f"{each.label:5}", style))
 
 
 def _ledger(page: Page, result: PolicyResult) -> None:
@@ -365,15 +249,7 @@ def _bounds(page: Page, results: list[PolicyResult]) -> None:
 
 def _how_sure(page: Page, estimate: Estimate, subject: PolicyResult) -> None:
     page.blank()
-    assumed = f"; {fmt.plural(len(estimate.assumptions), 'assumption')} below" if estimate.assumptions else ""
-    tables = subject.page_tables
-    if is_exact(subject):
-        text = f"page tables are exact for what the file says{assumed}."
-    else:
-        spread = f" ± {fmt.size(tables.sd_bytes)}" if tables.sd_bytes else " ± less than a byte"
-        expected = fmt.size(tables.used_bytes, exact=False)
-        text = f"an expectation over random touches: page tables {expected}{spread} (one standard deviation){assumed}."
-    page.say(text, label=("HOW SURE  ", "bold"))
+    page.say(how_sure(estimate, subject), label=("HOW SURE  ", "bold"))
 
 
 def _findings(page: Page, estimate: Estimate) -> None:
@@ -395,7 +271,3 @@ def _assumptions(page: Page, estimate: Estimate) -> None:
     page.heading("ASSUMED, because the file does not say")
     for assumption in estimate.assumptions:
         page.say(f"{assumption.value} ({assumption.why})", label=f"{assumption.key}: ")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
