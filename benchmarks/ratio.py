@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -65,10 +65,10 @@ def measure(name: str, subject: Run, reference: Run, *, limit: float, rounds: in
     return Ratio(name, ours, theirs, limit)
 
 
-def process(code: str, *arguments: str) -> Run:
+def process(code: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Run:
     """Return a run of `code` in a process of its own; one that fails raises CalledProcessError."""
     command = [sys.executable, "-P", "-c", code, *arguments]
-    where = {**os.environ, "PYTHONPATH": str(ROOT)}
+    where = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
     return lambda: subprocess.run(
         command, cwd=ROOT, env=where, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True
     )

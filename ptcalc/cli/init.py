@@ -7,7 +7,6 @@ import shlex
 import click
 from click.core import ParameterSource
 
-from ptcalc.cli.completing import complete_templates
 from ptcalc.cli.files import new_file
 from ptcalc.cli.options import debug_option, examples, named
 from ptcalc.cli.output import emit
@@ -32,7 +31,7 @@ _GOES_WITH = {
         "ptcalc init postgres --conf examples/postgresql.conf --memory 64GiB",
     ),
 )
-@click.argument("template", metavar="[TEMPLATE]", default="minimal", shell_complete=complete_templates)
+@click.argument("template", metavar="[TEMPLATE]", default="minimal")
 @click.option("--pfile", metavar="FILE", help="oracle: the instance's parameters, init.ora or an spfile in text.")
 @click.option("--sid", metavar="NAME", help="oracle: the instance, where the file has several.")
 @click.option("--oracle-version", metavar="RELEASE", help="oracle: defaults and rules differ; 19c if not stated.")

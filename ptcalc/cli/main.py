@@ -12,7 +12,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -20,6 +20,9 @@ from ptcalc import __version__
 from ptcalc.cli.options import examples
 from ptcalc.cli.output import discard
 from ptcalc.errors import PtcalcError, printable
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 DEFECT, INTERRUPTED, BAD_USAGE, CANNOT_DO_HERE = 70, 130, 2, 3
 
@@ -37,6 +40,7 @@ COMMANDS = {
     "recommend": ("ptcalc.cli.recommend", "What to change, the best saving first; ready to paste."),
     "verify": ("ptcalc.cli.verify", "Does the running kernel say the same?"),
     "arch": ("ptcalc.cli.arch", "The architectures: which tables there are, and what they take."),
+    "completion": ("ptcalc.cli.completion", "What TAB offers, for bash, zsh and fish."),
 }
 
 
@@ -61,7 +65,22 @@ class LazyGroup(click.Group):
         module, short_help = COMMANDS[cmd_name]
         command = cast(click.Command, importlib.import_module(module).command)
         command.short_help = short_help
+        if ctx.resilient_parsing:  # so it is for completion, and only then
+            from ptcalc.cli.completing import complete
+
+            complete(command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer commands without importing any."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=short_help)
+            for name, (_, short_help) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing any."""
