@@ -10,15 +10,15 @@ from ptcalc.risk.amounts import about
 
 # Kinds of the ledger's lines in the order in which charts stack them, and what they are called together.
 KINDS: tuple[tuple[Tone, str], ...] = (
-    ("page_tables", "page tables"),
     ("segment", "segments"),
     ("pool", "huge pages"),
-    ("private", "private memory"),
-    ("base", "tables of their own"),
-    ("kernel", "kernel stacks and slab"),
+    ("used", "everything else"),
     ("index", "page-cache index"),
     ("host_mm", "mshare host mm"),
-    ("used", "everything else"),
+    ("kernel", "kernel stacks and slab"),
+    ("base", "base tables"),
+    ("private", "private memory"),
+    ("page_tables", "page tables"),
 )
 LEVELS: tuple[tuple[str, Tone], ...] = (("ok", "ok"), ("warning", "warning"), ("critical", "critical"), ("OOM", "oom"))
 STEPS, CELLS = 40, 12
@@ -31,7 +31,16 @@ def policies_chart(estimate: Estimate) -> Chart:
     return Chart(
         name="policies",
         title="Demand under each policy",
-        alt="; ".join(_demand_in_words(result) for result in results) + ".",
+        alt=". ".join(
+            f"Of {about(size)} {_usable(boundary)}: "
+            + ", ".join(
+                f"{result.policy} {about(result.memory.demand_bytes)}"
+                for result in results
+                if (result.memory.boundary, result.memory.capacity_bytes) == (boundary, size)
+            )
+            for boundary, size in capacities
+        )
+        + ".",
         kind="bars",
         x=Axis("policy", "name", tuple(_labelled(result) for result in results)),
         y=Axis("demand", "bytes"),
@@ -79,10 +88,11 @@ def demand_chart(
     marks = [Mark("y", here.capacity_bytes, _usable(here.boundary), "capacity")]
     marks += [Mark("x", sum(counts), "as described", "muted")]
     ends = [each for each in estimate.policies if each.risk.limited_by in ("memory", "cgroup")]
-    marks += [
-        Mark("x", each.risk.max_processes, f"{_labelled(each)}: OOM after {each.risk.max_processes:,}", _of_end(each))
-        for each in ends
-    ]
+    for most_here in sorted({each.risk.max_processes for each in ends}):
+        those = [each for each in ends if each.risk.max_processes == most_here]
+        tone: Tone = "oom" if any(each.availability.deployable for each in those) else "muted"
+        names = ", ".join(_labelled(each) for each in those)
+        marks.append(Mark("x", most_here, f"{names}: OOM after {most_here:,}", tone))
     return Chart(
         name="demand",
         title=f"Demand over the number of processes ({result.policy})",
@@ -147,17 +157,8 @@ def picked(sizes: Sequence[int], written: int) -> list[int]:
     return [sizes[place] for place in sorted(places | {here})]
 
 
-def _demand_in_words(result: PolicyResult) -> str:
-    memory = result.memory
-    return f"{result.policy} {about(memory.demand_bytes)} of {about(memory.capacity_bytes)}"
-
-
 def _labelled(result: PolicyResult) -> str:
     return result.policy if result.availability.deployable else f"{result.policy} *"
-
-
-def _of_end(result: PolicyResult) -> Tone:
-    return "oom" if result.availability.deployable else "muted"
 
 
 def _usable(boundary: str) -> str:

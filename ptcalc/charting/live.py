@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptcalc.arch.geometry import HIGHEST_ADDRESS
-from ptcalc.charting.figures import KINDS
-from ptcalc.charting.stops import Stop, memories
+from ptcalc.charting.figures import CELLS, KINDS, STEPS
+from ptcalc.charting.stops import Stop, around
 from ptcalc.layout.touch import RANDOM, STRIDE, TouchRun, runs
 from ptcalc.policies import Outcome
 from ptcalc.policies.map_shared_pt import eligible
@@ -82,11 +82,15 @@ def model(segment: str, stops: Sequence[Stop], here: Stop, config: Config) -> di
         },
         "swap": workload.host.swap,
         "cgroup": workload.host.cgroup_limit,
-        "memories": [_memory(workload, size, config) for size in memories(workload)],
+        "memories": [_memory(workload, size, config) for size in around(workload.host.memory, 3)],
         "lines": [_linear(line, len(names)) for line in first.lines if line.kind in ("base", "kernel", "private")],
         "used": next(line.name for line in first.lines if line.kind == "used"),
         "index": next({"name": line.name, "node": config.index_node} for line in first.lines if line.kind == "index"),
         "kinds": KINDS,
+        "steps": STEPS,
+        "cells": CELLS,
+        "written": {"size": here.size, "memory": workload.host.memory},
+        "cgroups": [] if workload.host.cgroup_limit is None else around(workload.host.cgroup_limit, 3),
         "sizes": [{"size": stop.size, "touch": _touches(stop.workload)} for stop in stops],
         "policies": [_policy(number, stops, config) for number in range(len(here.outcomes))],
     }  # fmt: skip

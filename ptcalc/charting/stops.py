@@ -40,7 +40,7 @@ def sizes(asked: Asked, segment: str) -> Iterator[Stop]:
     written = asked.workload.segments[segment].size
     rows = sum(len(outcome.layout.rows.group) for outcome in here)
     many = min(SIZE_STOPS, MOST_ROWS // max(rows, 1))
-    for size in _around(written, written * 2, many):
+    for size in around(written, 2, many):
         if size == written:
             yield Stop(size, asked.workload, tuple(here))
             continue
@@ -54,16 +54,11 @@ def sizes(asked: Asked, segment: str) -> Iterator[Stop]:
             continue
 
 
-def memories(workload: Workload) -> list[int]:
-    """Return the amounts of installed memory at which the slider stops."""
-    return _around(workload.host.memory, workload.host.memory * 3, MEMORY_STOPS)
-
-
-def _around(written: int, most: int, many: int) -> list[int]:
-    """Return multiples of a power of two up to `most`, about so many, and what is written among them."""
+def around(written: int, times: int, many: int = MEMORY_STOPS) -> list[int]:
+    """Return multiples of a power of two up to some times what is written, about so many, and that among them."""
     if many < 2:
         return [written]
     step = 1
-    while most // step > many:
+    while written * times // step > many:
         step *= 2
-    return sorted({written, *range(step, most + 1, step)})
+    return sorted({written, *range(step, written * times + 1, step)})

@@ -36,13 +36,13 @@ const ptcalc = (() => {
     return step;
   }
 
-  function base(color, narrow) {
+  function base(color, narrow, many = true) {
     const label = { color: color("dim"), fontSize: 12 };
     return {
       animation: false,
       textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: color("ink") },
       aria: { enabled: false }, // the words beside the chart say more
-      legend: { top: 0, left: 0, itemWidth: 12, itemHeight: 12, itemGap: narrow ? 8 : 14, textStyle: { color: color("ink"), fontSize: 12 }, inactiveColor: color("muted") },
+      legend: { show: many, top: 0, left: 0, itemWidth: 12, itemHeight: 12, itemGap: narrow ? 8 : 14, textStyle: { color: color("ink"), fontSize: 12 }, inactiveColor: color("muted") },
       tooltip: {
         renderMode: "richText", confine: true, backgroundColor: color("paper"), borderColor: color("rule"),
         textStyle: { color: color("ink"), fontSize: 12 },
@@ -74,7 +74,7 @@ const ptcalc = (() => {
         [mark.axis === "x" !== horizontal ? "xAxis" : "yAxis"]: mark.at,
         lineStyle: { color: color(mark.tone), width: mark.tone === "capacity" ? 1.5 : 1, type: mark.tone === "capacity" ? "solid" : "dashed" },
         label: {
-          formatter: clipped(mark.label, 26), color: color(mark.tone), fontSize: 11,
+          formatter: clipped(mark.label, 38), color: color(mark.tone === "muted" ? "dim" : mark.tone), fontSize: 11,
           position: horizontal ? "start" : mark.axis === "x" ? "insideEndTop" : "insideStartTop",
         },
       })),
@@ -101,7 +101,7 @@ const ptcalc = (() => {
     const most = top(chart);
     const room = Math.min(Math.max(...names.map((name) => name.length)) * 7.2, narrow ? 96 : 150);
     return {
-      ...base(color, narrow),
+      ...base(color, narrow, chart.series.length > 1),
       grid: { left: room + 12, right: narrow ? 16 : 28, top: legendRoom(chart, width) + 26, bottom: 28 },
       xAxis: valueAxis(chart.y, color, most),
       yAxis: {
@@ -134,7 +134,7 @@ const ptcalc = (() => {
   function areas(chart, color, narrow, width) {
     const most = top(chart), stacked = chart.kind === "stack", last = Math.max(...chart.x.values);
     return {
-      ...base(color, narrow),
+      ...base(color, narrow, chart.series.length > 1),
       grid: { left: 64, right: narrow ? 16 : 28, top: legendRoom(chart, width) + 14, bottom: 44 },
       xAxis: {
         type: "value", min: Math.min(...chart.x.values), max: last, name: chart.x.title, nameLocation: "middle", nameGap: 26,
