@@ -2,7 +2,9 @@
 
 `./run ptcalc` stands for ptcalc itself here; test_run.py has the tests of the task runner.
 Outputs that follow an ``<!-- output: COMMAND -->`` line, and Markdown between ``<!-- table: COMMAND -->`` and
-``<!-- end of table -->``, are compared, and written anew with --update-golden.
+``<!-- end of table -->``, are compared, and written anew with --update-golden.  So are sessions: after
+``<!-- session -->``, each ``$ `` line of a block is run by bash and followed by what it shows.  All sessions of a
+document run in one directory, in which ``<!-- session file: NAME -->`` puts the block below it.
 """
 
 from __future__ import annotations
@@ -20,17 +22,23 @@ import pytest
 import ptcalc
 from ptcalc.cli.main import cli
 from ptcalc.risk import loads_config
+from tests.reference_pages import FOLDER, pages
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 OUTPUT = re.compile(r"<!-- output: (?P<command>[^\n]+) -->\n```text\n(?P<text>.*?)```\n", re.DOTALL)
 TABLE = re.compile(r"<!-- table: (?P<command>[^\n]+) -->\n\n(?P<text>.*?)\n?<!-- end of table -->\n", re.DOTALL)
+SESSION = re.compile(
+    r"<!-- session(?: file: (?P<file>[\w./-]+))? -->\n```(?P<language>\w+)\n(?P<text>.*?)^```\n",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
-    """All fenced blocks of a language, as (document, text)."""
+    """All fenced blocks of a language that no session runs, as (document, text)."""
     pattern = re.compile(rf"^```{language}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-    return [(path.name, found[1]) for path in DOCUMENTS for found in pattern.finditer(path.read_text(encoding="utf-8"))]
+    texts = [(path.name, SESSION.sub("", path.read_text(encoding="utf-8"))) for path in DOCUMENTS]
+    return [(name, found[1]) for name, text in texts for found in pattern.finditer(text)]
 
 
 def commands() -> list[str]:
@@ -130,6 +138,54 @@ def test_outputs_are_current(path: Path, request: pytest.FixtureRequest) -> None
         return
 
     assert shown == current
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in DOCUMENTS if SESSION.search(path.read_text())], ids=lambda path: path.name
+)
+def test_sessions_are_current(path: Path, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """What follows a prompt is what the command shows, after all that was done before on the page."""
+    command = tmp_path / "bin" / "ptcalc"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {sys.executable} -P -m ptcalc "$@"\n')
+    command.chmod(0o755)
+    folder = tmp_path / "session"
+    folder.mkdir()
+    environment = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
+
+    def run(line: str) -> str:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        ended = subprocess.run(["bash", "-c", line], cwd=folder, env=environment, encoding="utf-8", **streams)  # type: ignore[call-overload]
+        assert ended.returncode == 0, f"{line}: {ended.stdout}"
+        return f"$ {line}\n{ended.stdout}"
+
+    def session(found: re.Match[str]) -> str:
+        if found["file"]:
+            target = folder / found["file"]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(found["text"], encoding="utf-8")
+            return found[0]
+        shown = "".join(run(line[2:]) for line in found["text"].splitlines() if line.startswith("$ "))
+        return f"<!-- session -->\n```{found['language']}\n{shown}```\n"
+
+    shown = path.read_text(encoding="utf-8")
+    current = SESSION.sub(session, shown)
+    if request.config.getoption("update_golden", False) and current != shown:
+        path.write_text(current, encoding="utf-8")
+        return
+
+    assert shown == current
+
+
+def test_reference_is_current(request: pytest.FixtureRequest) -> None:
+    """The pages that are made of what ptcalc says of itself say what it says now, and there are no others."""
+    made = pages()
+    if request.config.getoption("update_golden", False):
+        FOLDER.mkdir(exist_ok=True)
+        for name, text in made.items():
+            (FOLDER / name).write_text(text, encoding="utf-8")
+
+    assert {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")} == made
 
 
 @pytest.mark.parametrize("text", [text for _, text in blocks("python")])

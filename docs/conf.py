@@ -1,0 +1,31 @@
+"""The documentation as a site: Sphinx with MyST for Markdown and the theme Furo.
+
+Nothing is fetched by whoever reads it: the theme brings its styles and uses the fonts of the system.  `./run docs`
+builds it, with warnings as errors.
+"""
+
+from ptcalc import __version__
+
+project = "ptcalc"
+author = "the authors of ptcalc"
+copyright = "the authors of ptcalc, MIT licence"  # noqa: A001  # the name that Sphinx reads
+version = release = __version__
+language = "en"
+
+extensions = ["myst_parser"]
+myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence", "html_image"]
+nitpicky = True
+# In a session a line of output may look like a prompt.
+suppress_warnings = ["misc.highlighting_failure"]
+
+html_theme = "furo"
+html_title = "ptcalc"
+html_show_sphinx = False
+html_copy_source = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_theme_options = {"navigation_with_keys": True}
+highlight_language = "text"
+pygments_style = "tango"
+pygments_dark_style = "monokai"
