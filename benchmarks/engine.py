@@ -82,7 +82,9 @@ class MillionRows:
             row=number, kind=np.full(ROWS, EXACT), lo=self.start, hi=self.start + self.length, step=zero,
             origin=zero, slots=zero, drawn=zero, same=no, domain=number,
         )  # fmt: skip
+        none = np.zeros(0, np.int64)
         return Layout(
+            guest_runs=Runs(none, none, none, none, none, none, none, none, none.astype(bool), none),
             geometry=workload.geometry,
             plan=plan,
             places=(),

@@ -178,4 +178,5 @@ def result_of(outcome: Outcome, config: Config, *, detailed: bool = True) -> Pol
         one_more=one_more,
         choices=outcome.choices,
         bounds=outcome.bounds if detailed else (),
+        second_level=outcome.second_level(outcome.counts),
     )

@@ -76,6 +76,34 @@ class ProcessTables:
 
 
 @dataclass(frozen=True, slots=True)
+class GuestTables:
+    """Second-level tables of ONE guest of a group of processes, bytes; ``kind``: kvm, or vfio for devices given away.
+
+    ``levels`` are those below the root; ``sd_bytes`` is None where ``exact``.
+    """
+
+    name: str
+    kind: str
+    count: int
+    bytes: int
+    exact: bool
+    sd_bytes: int | None
+    levels: tuple[LevelTables, ...]
+    root_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SecondLevelTables:
+    """Second-level tables of all guests: what SecPageTables in /proc/meminfo shows, and the memory taken, bytes."""
+
+    bytes: int
+    used_bytes: int
+    exact: bool
+    guests: tuple[GuestTables, ...]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LevelArithmetic:
     """One level of one mapping, as `explain` prints it.
 
@@ -125,7 +153,7 @@ class LedgerItem:
 
     name: str
     bytes: int
-    kind: str  # segment | pool | page_tables | index | base | kernel | private | used | host_mm
+    kind: str  # segment | pool | page_tables | second_level | index | base | kernel | private | used | host_mm
     terms: str = ""
     source: str = ""
     swappable_bytes: int = 0
@@ -183,6 +211,7 @@ class PolicyResult:
     one_more: tuple[tuple[str, int], ...] = ()
     choices: tuple[tuple[str, str, str], ...] = ()  # (letter or name, value in force, meaning)
     bounds: tuple[Bound, ...] = ()
+    second_level: SecondLevelTables | None = None  # None: nothing in the file is a guest's memory
 
 
 @dataclass(frozen=True, slots=True)

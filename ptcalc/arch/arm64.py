@@ -47,6 +47,7 @@ def _arm64(
         has_file_thp=leaf // page <= MOST_OF_A_FOLIO,
         older=(Older(before=MULTI_INDEX_SINCE, level=None, changes={"has_file_thp": True}),),
         pmd_sharing_since=sharing,
+        guests="arm64",
         # VMAP_STACK needs whole pages.
         kernel_stack=max(16 * KIB, page),
         small_process=process,

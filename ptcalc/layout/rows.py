@@ -18,7 +18,7 @@ from ptcalc.layout.touch import STRIDE, TouchRun, runs
 
 if TYPE_CHECKING:
     from ptcalc.arch import Geometry
-    from ptcalc.workload.model import Mapping, Workload
+    from ptcalc.workload.model import Mapping, Touch, Workload
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -29,6 +29,8 @@ THP = ("never", "always", "within_size", "advise")
 MADVISE = ("none", "hugepage", "nohugepage")
 UFFD = ("none", "missing", "wp", "minor")
 MAX_ROWS = 4_000_000
+# Memory of a guest whose address the file does not say starts at a multiple of this, after what it has already.
+GUEST_STEP = 1 << 30
 
 
 class TooManyRows(Exception):
@@ -52,6 +54,7 @@ class Place:
     length: Number
     row: int  # the first of its rows
     lowered: bool  # a stated or canonical address that was no multiple of the huge page
+    guest: Number | None = None  # where a guest sees it (bytes); None: no guest does
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class Layout:
     one, with groups, files, segments, mappings and draws of its own, whose numbers go on where those of the one before
     end.  ``groups`` is the number of groups in each; ``places`` are those of the first.
     ``file_size`` and ``file_position`` (shape (F,), bytes): the files (pieces), and where each lies in its segment as
-    mapped.
+    mapped.  ``guest_runs``: what guests touch of the mappings that they have as their memory, at the same addresses.
     """
 
     geometry: Geometry
@@ -116,6 +119,7 @@ class Layout:
     places: tuple[Place, ...]
     rows: Rows
     runs: Runs
+    guest_runs: Runs
     file_size: Ints
     file_position: Ints
     groups: int
@@ -149,10 +153,9 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan, layouts: int = 1
     groups = tuple(workload.processes.values())
     names = tuple(workload.processes)
     columns: list[list[Ints]] = []
-    run_columns: list[list[Ints]] = []
+    touched, guests = _Touches(geometry.base_page, layouts), _Guests()
     places = []
     total = 0
-    domain = 0
     for number, (group_number, index, mapping) in enumerate(flat_mappings):
         piece = pieces[mapping.segment]
         segment = plan.segments[mapping.segment]
@@ -163,7 +166,7 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan, layouts: int = 1
         places.append(
             Place(
                 group_number, names[group_number], index, mapping.segment, mapping, address, end_pos - start_pos,
-                total, bool(np.any(lowered)),
+                total, bool(np.any(lowered)), guests.address(group_number, mapping, end_pos - start_pos),
             )
         )  # fmt: skip
         first, last = piece.at(start_pos), piece.at(end_pos - 1)
@@ -205,10 +208,7 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan, layouts: int = 1
                 fill(larger(wishes[number].alignment, page) if mapping.placement == "independent" else 0),
             ]
         )
-        for touch in mapping.touch:
-            for run in runs(touch, mapping.offset, length, geometry.base_page):
-                run_columns.append(_cut(run, columns[-1], total - many, domain, layouts))
-                domain += 1
+        touched.add(mapping, length, columns[-1], total - many)
     table = [np.concatenate(column, axis=1) for column in zip(*columns, strict=True)] if columns else [_NONE] * 21
     if layouts > 1:
         # Numbers of the next layout go on where those of the one before end.
@@ -217,22 +217,72 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan, layouts: int = 1
             table[at_column] = table[at_column] + number_of * each
     flags = {13, 17, 18, 19}
     rows = Rows(*(column.astype(bool).ravel() if at in flags else column.ravel() for at, column in enumerate(table)))
-    cut_runs = [np.concatenate(column) for column in zip(*run_columns, strict=True)] if run_columns else [_EMPTY] * 11
-    layout_of, row, kind, lo, hi, step, origin, slots, drawn, same, draw = cut_runs
-    layout_runs = Runs(
-        row + layout_of * total, kind, lo, hi, step, origin, slots, drawn, same.astype(bool), draw + layout_of * domain
-    )
     return Layout(
         geometry=geometry,
         plan=plan,
         places=tuple(places),
         rows=rows,
-        runs=layout_runs,
+        runs=touched.runs(touched.by_processes, total),
+        guest_runs=touched.runs(touched.by_guests, total),
         file_size=_stacked([piece.rounded for piece in pieces.values()]),
         file_position=_stacked([piece.pos for piece in pieces.values()]),
         groups=len(groups),
         layouts=layouts,
     )
+
+
+class _Touches:
+    """What is touched of the mappings, cut along their rows, and a number for each draw."""
+
+    def __init__(self, page: int, layouts: int) -> None:
+        self._page, self._layouts = page, layouts
+        self._draws = 0
+        self.by_processes: list[list[Ints]] = []
+        self.by_guests: list[list[Ints]] = []
+
+    def add(self, mapping: Mapping, length: Number, row: list[Ints], first_row: int) -> None:
+        """Take in what a mapping of so many bytes touches; `row` are its rows, the first of which has that number."""
+        mine = self._cut(mapping.touch, mapping.offset, length, row, first_row)
+        self.by_processes += mine
+        if mapping.second_level == "none":
+            return
+        if mapping.written_guest_touch is not None:
+            mine = self._cut(mapping.guest_touch, mapping.offset, length, row, first_row)
+        self.by_guests += mine
+
+    def _cut(
+        self, touches: tuple[Touch, ...], offset: Number, length: Number, row: list[Ints], first_row: int
+    ) -> list[list[Ints]]:
+        found = []
+        for run in (run for touch in touches for run in runs(touch, offset, length, self._page)):
+            found.append(_cut(run, row, first_row, self._draws, self._layouts))
+            self._draws += 1
+        return found
+
+    def runs(self, parts: list[list[Ints]], rows: int) -> Runs:
+        """Return the runs of all layouts, each of which has so many rows."""
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else [_EMPTY] * 11
+        layout_of, row, kind, lo, hi, step, origin, slots, drawn, same, draw = columns
+        return Runs(
+            row + layout_of * rows, kind, lo, hi, step, origin, slots, drawn, same.astype(bool),
+            draw + layout_of * self._draws,
+        )  # fmt: skip
+
+
+class _Guests:
+    """Where guests see their memory: one part after the other, where the file does not say."""
+
+    def __init__(self) -> None:
+        self._ends: dict[int, Number] = {}
+
+    def address(self, group: int, mapping: Mapping, size: Number) -> Number | None:
+        """Return the guest-physical address of a mapping of so many bytes; None if it is no guest's memory."""
+        if mapping.second_level == "none":
+            return None
+        end = self._ends.get(group, 0)
+        start = round_up(end, GUEST_STEP) if mapping.guest_address is None else mapping.guest_address
+        self._ends[group] = larger(end, start + size)
+        return start
 
 
 def _stacked(parts: list[Ints]) -> Ints:

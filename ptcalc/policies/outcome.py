@@ -19,6 +19,7 @@ from ptcalc.layout.rows import Layout
 from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.counting import allocations, marginal_bytes, page_tables
 from ptcalc.policies.residency import SegmentMemory, segments
+from ptcalc.policies.second_level import SecondLevels, second_levels, tables_of
 from ptcalc.policies.view import SharingRule, View
 from ptcalc.result import (
     Availability,
@@ -28,6 +29,7 @@ from ptcalc.result import (
     MappingShare,
     PageTables,
     ProcessTables,
+    SecondLevelTables,
 )
 from ptcalc.workload.model import Workload
 
@@ -129,6 +131,15 @@ class Outcome:
         """What VmPTE counts: where shared tables count once, with their file's owner, a sharer shows its own only."""
         once = any(name == "vmpte" and value == "once" for name, value, _ in self.choices)
         return self.footprint if once else self.private
+
+    @cached_property
+    def second_levels(self) -> tuple[SecondLevels, ...]:
+        """Second-level tables of guests, by kind; () if no mapping is a guest's memory."""
+        return second_levels(self.view, self.layout, self.context)
+
+    def second_level(self, counts: Sequence[int]) -> SecondLevelTables | None:
+        """Return the second-level tables of all guests, and of one of each group; None if there is no guest."""
+        return tables_of(self.second_levels, counts)
 
     def is_exact(self, counts: Sequence[Number]) -> Flags:
         """Tell in which scenarios no draw makes the tables uncertain, shape (L, 1)."""

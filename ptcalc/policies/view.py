@@ -13,7 +13,7 @@ from ptcalc.arch.geometry import HIGHEST_ADDRESS
 from ptcalc.engine.covers import BLOCKS, FIRM, RANDOM, TOUCHES, Covers, Touched, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
 from ptcalc.engine.union import sorting
-from ptcalc.layout.rows import BACKINGS, MADVISE, THP, UFFD, Layout, Rows
+from ptcalc.layout.rows import BACKINGS, MADVISE, THP, UFFD, Layout, Rows, Runs
 from ptcalc.layout.vmas import Vmas, merge
 
 Ints = NDArray[np.int64]
@@ -62,22 +62,7 @@ class View:
     @classmethod
     def of(cls, layout: Layout) -> View:
         """Return the view of a layout in which every process has its own tables."""
-        runs = layout.runs
-        draws = runs.kind == RANDOM
-        touched = Touched(
-            kind=runs.kind,
-            lo=runs.lo,
-            hi=runs.hi,
-            step=runs.step,
-            origin=runs.origin,
-            slots=np.where(draws, runs.slots, 0),
-            drawn=np.where(draws, runs.drawn, 0),
-            each=~runs.same,
-            domain=runs.domain,
-            group=layout.rows.group[runs.row],
-            base=(layout.rows.start - layout.rows.file_offset)[runs.row],
-        )
-        run_row = runs.row
+        touched, run_row = touched_by(layout.runs, layout), layout.runs.row
         # In order of address, tables of every level are in order as well, and need no sorting of their own.
         order = sorting(touched.group, touched.lo)
         if not isinstance(order, slice):
@@ -95,6 +80,11 @@ class View:
             file_size=layout.file_size,
             layouts=layout.layouts,
         )
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The levels whose tables are counted, from the leaf up."""
+        return self.geometry.added_levels
 
     def attribute(self, name: str) -> Ints:
         """Return a column of the rows for each VMA, shape (V,)."""
@@ -118,7 +108,7 @@ class View:
     def footprint(self, sharing: SharingRule | None = None) -> Footprint:
         """Count tables at every level below the root; `sharing` says which may be one."""
         levels = []
-        for place, level in enumerate(self.geometry.added_levels):
+        for place, level in enumerate(self.levels):
             rule = sharing(self, level.name) if sharing is not None else None
             if rule is not None and rule.may.any():
                 levels.append(self._level(place, level, rule))
@@ -306,6 +296,24 @@ class Thp:
     huge: Flags
     may_block: Flags
     advising: Flags
+
+
+def touched_by(runs: Runs, layout: Layout) -> Touched:
+    """Return the runs of a layout as the engine takes them."""
+    draws = runs.kind == RANDOM
+    return Touched(
+        kind=runs.kind,
+        lo=runs.lo,
+        hi=runs.hi,
+        step=runs.step,
+        origin=runs.origin,
+        slots=np.where(draws, runs.slots, 0),
+        drawn=np.where(draws, runs.drawn, 0),
+        each=~runs.same,
+        domain=runs.domain,
+        group=layout.rows.group[runs.row],
+        base=(layout.rows.start - layout.rows.file_offset)[runs.row],
+    )
 
 
 def _number(keys: tuple[Ints, ...], may: Flags) -> Ints:

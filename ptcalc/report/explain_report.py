@@ -47,6 +47,7 @@ def _policy(page: Page, result: PolicyResult) -> None:
     for process in result.processes:
         _group(page, result, process)
     _page_tables(page, result)
+    _second_level(page, result)
     _memory(page, result)
     _limits(page, result)
     for name, value, meaning in result.choices:
@@ -146,6 +147,33 @@ def _page_tables(page: Page, result: PolicyResult) -> None:
     page.table((Column("level", right=False), Column("tables"), Column("bytes")), rows, indent=4)
     if tables.sd_bytes is not None:
         page.say(f"one standard deviation: {_bytes(tables.sd_bytes)}", indent=4)
+
+
+def _second_level(page: Page, result: PolicyResult) -> None:
+    tables = result.second_level
+    if tables is None:
+        return
+    page.blank()
+    page.say(("SECOND-LEVEL TABLES", "dim"), " of guests, not part of the page tables above", indent=2)
+    rows: list[list[Cell]] = []
+    for guest in tables.guests:
+        mark = "" if guest.exact else "~"
+        terms = " + ".join(f"{mark}{level.tables:,} {level.level}" for level in guest.levels)
+        terms += f"{' + ' if terms else ''}root {fmt.size(guest.root_bytes)}"
+        each = f"{guest.count:,} x {mark}{guest.bytes:,}"
+        rows.append([f"{guest.name} ({guest.kind.upper()})", terms, each, f"{mark}{guest.count * guest.bytes:,}"])
+    mark = "" if tables.exact else "~"
+    rows.append([("memory taken", "bold"), "", "", f"{mark}{tables.used_bytes:,}"])
+    rows.append(["SecPageTables in /proc/meminfo", "", "", f"{mark}{tables.bytes:,}"])
+    titles = (
+        Column("group", right=False),
+        Column("tables of one guest", right=False),
+        Column("guests"),
+        Column("bytes"),
+    )
+    page.table(titles, rows, indent=4)
+    for source in tables.sources:
+        page.say(source, label="rule: ", indent=4)
 
 
 def _memory(page: Page, result: PolicyResult) -> None:

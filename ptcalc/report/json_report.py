@@ -26,6 +26,7 @@ from ptcalc.result import (
     ProcessTables,
     Question,
     Reason,
+    SecondLevelTables,
 )
 
 EXPLAIN_SCHEMA = "ptcalc.explain/1"
@@ -89,6 +90,7 @@ def policy_to_dict(result: PolicyResult, *, arithmetic: bool = False) -> Json:
         },
         "applies": result.applies if isinstance(result.applies, str) else list(result.applies),
         "page_tables": _page_tables(result.page_tables),
+        **({"second_level": _second_level(result.second_level)} if result.second_level else {}),
         "processes": [_process(process, arithmetic=arithmetic) for process in result.processes],
         "memory": _memory(result.memory),
         "risk": {
@@ -113,6 +115,29 @@ def _page_tables(tables: PageTables) -> Json:
     report["levels"] = _levels(tables.levels)
     report["memcg_bytes"] = tables.memcg_bytes
     return report
+
+
+def _second_level(tables: SecondLevelTables) -> Json:
+    """SecPageTables: the tables of guests, and those of one guest of each group."""
+    return {
+        "bytes": tables.bytes,
+        "used_bytes": tables.used_bytes,
+        "exact": tables.exact,
+        "guests": [
+            {
+                "name": guest.name,
+                "kind": guest.kind,
+                "count": guest.count,
+                "bytes": guest.bytes,
+                "exact": guest.exact,
+                **({} if guest.exact else {"sd_bytes": guest.sd_bytes}),
+                "levels": _levels(guest.levels),
+                "root_bytes": guest.root_bytes,
+            }
+            for guest in tables.guests
+        ],
+        "sources": list(tables.sources),
+    }
 
 
 def _levels(levels: tuple[LevelTables, ...]) -> list[Json]:

@@ -24,6 +24,7 @@ def render(estimate: Estimate, screen: Screen) -> str:
     _advice(page, verdict)
     _ledger(page, verdict.subject)
     _policies(page, estimate)
+    _guests(page, estimate)
     _measured(page, estimate)
     _how_sure(page, estimate, verdict.subject)
     _findings(page, estimate)
@@ -130,6 +131,26 @@ def _counters(page: Page, results: list[PolicyResult]) -> None:
             Column("memory.stat pagetables"),
         )
         page.table(columns, rows)
+
+
+def _guests(page: Page, estimate: Estimate) -> None:
+    """Show what guests need beside the page tables of processes."""
+    columns = (
+        Column("policy", right=False),
+        Column("group", right=False),
+        Column("for", right=False),
+        Column("guests"),
+        Column("of one"),
+        Column("of all"),
+    )
+    rows: list[list[Cell]] = []
+    for result in estimate.policies:
+        for guest in result.second_level.guests if result.second_level else ():
+            sizes = [fmt.size(each, exact=guest.exact) for each in (guest.bytes, guest.bytes * guest.count)]
+            rows.append([result.policy, guest.name, guest.kind.upper(), f"{guest.count:,}", *sizes])
+    if rows:
+        page.heading("SECOND-LEVEL TABLES of guests (SecPageTables), not part of the tables above")
+        page.table(columns, rows, leave_out=(("for",), ("for", "guests")))
 
 
 def _measured(page: Page, estimate: Estimate) -> None:

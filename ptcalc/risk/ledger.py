@@ -177,6 +177,7 @@ def _lines(outcome: Outcome, config: Config) -> tuple[Line, ...]:
     sizes = sorted({*(workload.host.hugepages or ()), *memory.pool_sizes})
     return (
         *_page_tables(outcome, geometry),
+        *_second_level(outcome),
         *(_segment(workload, memory, number) for number in memory.in_ledger),
         *(_pool(workload, geometry, memory, size) for size in sizes),
         _index(geometry, memory, sizes, config),
@@ -201,6 +202,23 @@ def _page_tables(outcome: Outcome, geometry: Geometry) -> Iterator[Line]:
                 lambda counts, used=used: _tables(used(counts), geometry),  # type: ignore[misc]
                 in_cgroup=charged,
             )  # fmt: skip
+
+
+def _second_level(outcome: Outcome) -> Iterator[Line]:
+    """Yield the tables of guests: kernel memory that is charged to the emulator's cgroup, and never swapped."""
+    found = outcome.second_levels
+    if not found:
+        return
+    page = outcome.context.geometry.base_page
+
+    def terms(counts: Counts) -> str:
+        each = (f"{one.kind.upper()}: {one.used(counts) // page:,} tables x {exact(page)}" for one in found)
+        return f"{'; '.join(each)}, roots included"
+
+    yield Line(
+        "second-level tables (SecPageTables)", "second_level", "; ".join(one.source for one in found),
+        lambda counts: (sum(one.used(counts) for one in found), 0), terms,
+    )  # fmt: skip
 
 
 def _tables(used: int, geometry: Geometry) -> str:

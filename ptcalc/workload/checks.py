@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ptcalc import arch
 from ptcalc.arch import Geometry, kernels
+from ptcalc.arch.second_level import END as GUEST_END
 from ptcalc.errors import MAX_COLLECTED, nearest, quote
 from ptcalc.workload.model import Mapping, ProcessGroup, Segment, Touch, Workload
 from ptcalc.workload.refusals import first_of
@@ -166,6 +167,7 @@ def _processes(workload: Workload) -> Iterator[Problem]:
 
 def _mappings(path: Path, group: ProcessGroup, workload: Workload, geometry: Geometry) -> Iterator[Problem]:
     placed: list[tuple[int, int, int]] = []
+    guests: list[tuple[int, int, int]] = []
     for number, mapping in enumerate(group.mappings):
         here = (*path, "mappings", number)
         segment = workload.segments.get(mapping.segment)
@@ -180,15 +182,29 @@ def _mappings(path: Path, group: ProcessGroup, workload: Workload, geometry: Geo
         if mapping.address is not None and not problems:
             end = mapping.address + extent(mapping, segment, geometry).mapped
             placed.append((mapping.address, end, number))
+        if mapping.guest_address is not None and mapping.second_level != "none" and not problems:
+            end = mapping.guest_address + extent(mapping, segment, geometry).mapped
+            guests.append((mapping.guest_address, end, number))
+    memory = [number for number, mapping in enumerate(group.mappings) if mapping.second_level != "none"]
+    unplaced = [number for number in memory if group.mappings[number].guest_address is None]
+    if unplaced and len(unplaced) < len(memory):
+        what = "other memory of this guest has an address, this has none"
+        yield Problem((*path, "mappings", unplaced[0]), what, "guest_address for all of it, or for none")
+    yield from _overlaps(path, placed, "address", "process")
+    yield from _overlaps(path, guests, "guest_address", "guest")
+
+
+def _overlaps(path: Path, placed: list[tuple[int, int, int]], key: str, owner: str) -> Iterator[Problem]:
+    """Yield the places (start, end, number of the mapping) that overlap one before them."""
     placed.sort()
     reach, holder = 0, -1
     for start, end, number in placed:
         if start < reach:
             # Report the one that stands further down.
             late, early = max(number, holder), min(number, holder)
-            what = f"overlaps mappings[{early}] of the same process"
+            what = f"overlaps mappings[{early}] of the same {owner}"
             yield Problem(
-                (*path, "mappings", late, "address"),
+                (*path, "mappings", late, key),
                 what,
                 f"a free address; the other ends at {reach:#x}"
                 if late == number
@@ -242,6 +258,7 @@ def _mapping(path: Path, mapping: Mapping, segment: Segment, geometry: Geometry)
         yield Problem((*path, "address"), what, f"at most {highest:#x} for this length")
     for number, touch in enumerate(mapping.touch):
         yield from touch_problems((*path, "touch", number), touch, size.length, geometry.base_page)
+    yield from _guest(path, mapping, size, page, geometry)
 
 
 def _offset(path: Path, mapping: Mapping, segment: Segment, page: int) -> Iterator[Problem]:
@@ -300,6 +317,35 @@ def _access(path: Path, mapping: Mapping, segment: Segment) -> Iterator[Problem]
     elif mapping.access == "write" and "w" not in mapping.protection:
         what = f"protection {mapping.protection} does not allow to write"
         yield Problem((*path, "access"), what, "read, or protection rw or rwx")
+
+
+def _guest(path: Path, mapping: Mapping, size: Extent, page: int, geometry: Geometry) -> Iterator[Problem]:
+    """Check what makes a mapping the memory of a guest."""
+    if mapping.second_level == "none":
+        for key, value in (("guest_address", mapping.guest_address), ("guest_touch", mapping.written_guest_touch)):
+            if value is not None:
+                yield Problem((*path, key), "this mapping is no guest's memory", f"{key} beside second_level: kvm")
+        return
+    here = (*path, "second_level")
+    if geometry.guests is None:
+        what = f"the second-level tables of {geometry.name} are not known"
+        yield Problem(here, what, "none, or an architecture whose tables are: x86_64 and arm64")
+        return
+    if mapping.protection == "none":
+        yield Problem(here, "with protection none no guest reaches it", "second_level: none, or another protection")
+    if "vfio" in mapping.second_level and any(touch.form != "all" for touch in mapping.touch):
+        yield Problem((*path, "touch"), "VFIO pins all of the memory, which touches it", "touch: all, or no touch")
+    if mapping.guest_address is not None:
+        base = geometry.base_page
+        if mapping.guest_address % base:
+            below = mapping.guest_address - mapping.guest_address % base
+            near = [f"{each:#x}" for each in (below, below + base)]
+            yield _unaligned((*path, "guest_address"), f"{mapping.guest_address:#x}", base, near)
+        elif mapping.guest_address + size.mapped > GUEST_END:
+            what = f"ends at {mapping.guest_address + size.mapped:#x}, beyond what a guest can address"
+            yield Problem((*path, "guest_address"), what, f"at most {GUEST_END - size.mapped:#x} for this length")
+    for number, touch in enumerate(mapping.written_guest_touch or ()):
+        yield from touch_problems((*path, "guest_touch", number), touch, size.length, geometry.base_page)
 
 
 def touch_problems(path: Path, touch: Touch, length: int, page: int) -> Iterator[Problem]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Sharing = Literal["allow", "never"]
 Form = Literal["all", "none", "amount", "every", "ranges"]
 Pattern = Literal["scattered", "contiguous", "clustered"]
+SecondLevel = Literal["none", "kvm", "vfio", "kvm+vfio"]
 
 
 class Range(NamedTuple):
@@ -87,6 +88,14 @@ class Mapping:
     page_table_sharing: Sharing = "allow"
     softdirty: bool = False
     userfaultfd: Literal["none", "missing", "wp", "minor"] = "none"
+    second_level: SecondLevel = "none"
+    guest_address: int | None = None
+    written_guest_touch: tuple[Touch, ...] | None = None
+
+    @property
+    def guest_touch(self) -> tuple[Touch, ...]:
+        """What the guest accesses of it; if the file does not say, what the mapping touches."""
+        return self.touch if self.written_guest_touch is None else self.written_guest_touch
 
     @property
     def touch(self) -> tuple[Touch, ...]:

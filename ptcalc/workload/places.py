@@ -65,6 +65,7 @@ _PLACES: dict[Path, Place] = {
     ("processes", ANY, "mappings", ANY, "length"): _MOVING_SIZE,
     ("processes", ANY, "mappings", ANY, "address"): _ADDRESS,
     ("processes", ANY, "mappings", ANY, "alignment"): _ADDRESS,
+    ("processes", ANY, "mappings", ANY, "guest_address"): _ADDRESS,
     _TOUCH: _AMOUNT,
     (*_TOUCH, ANY): _AMOUNT,
     **{(*_TOUCH, key): place for key, place in _TOUCH_KEYS.items()},

@@ -38,6 +38,7 @@ _KEY_OF = {
     "step": "every",
     "written_touch": "touch",
     "written_access": "access",
+    "written_guest_touch": "guest_touch",
     "written_pattern": "pattern",
 }
 # Which keys may stand beside the one that names the form of a touch.
@@ -269,6 +270,9 @@ _MAPPING = _fields(
         "page_table_sharing": SHARING,
         "softdirty": TRUTH,
         "userfaultfd": words("none", "missing", "wp", "minor"),
+        "second_level": words("none", "kvm", "vfio", "kvm+vfio"),
+        "guest_address": PLACE,
+        "written_guest_touch": TOUCH_LIST,
     },
 )
 _GROUP = _fields(
@@ -354,7 +358,7 @@ def keys_at(path: Path) -> tuple[str, ...]:
         cls = Host
     elif path[-2:-1] == ("mappings",):
         cls = Mapping
-    elif path[-2:-1] == ("touch",):
+    elif path[-2:-1] in (("touch",), ("guest_touch",)):
         return tuple(_TOUCH_FORMS) + tuple(sorted(TOUCH_KEYS - set(_TOUCH_FORMS)))
     elif path[-2:-1] == ("ranges",):
         return Range._fields

@@ -192,7 +192,7 @@ class Positions:
 
 def _single_touch(path: Path, at: int) -> bool:
     """Whether a step is the index that a single form of touch, a list of one, does not have in the file."""
-    return path[at] == 0 and at > 0 and path[at - 1] == "touch"
+    return path[at] == 0 and at > 0 and path[at - 1] in ("touch", "guest_touch")
 
 
 def _step(node: Node, rest: str, where: str, *, at_root: bool) -> tuple[str | int, str]:

@@ -49,6 +49,7 @@ class Area:
     first_page: int  # page of the mapping that lies at `stated`
     stated: int  # file offset where the mapping as written begins in this file
     stated_end: int
+    guest: int | None = None  # where a guest sees `va`
     vma: tuple[int, int] = (0, 0)
 
     def attributes(self, policy: str) -> tuple[object, ...]:
@@ -146,6 +147,7 @@ def lay_out(workload: Any, policy: str) -> dict[str, list[Area]]:
 def _areas(workload: Any, name: str, policy: str, slots: dict[tuple[object, ...], int]) -> list[list[Area]]:
     group = workload.processes[name]
     rows = []
+    guest_end = 0
     seen: dict[tuple[object, ...], int] = {}
     for number, mapping in enumerate(group.mappings):
         segment = workload.segments[mapping.segment]
@@ -175,6 +177,10 @@ def _areas(workload: Any, name: str, policy: str, slots: dict[tuple[object, ...]
             slot = slots.setdefault((*same, seen[same]), len(slots))
             address = ((slot + 1) << 60) + alignment + lead
         row, va = [], address
+        guest = None
+        if mapping.second_level != "none":
+            guest = up(guest_end, 1 << 30) if mapping.guest_address is None else mapping.guest_address
+            guest_end = max(guest_end, guest + sum(part.high - part.low for part in parts))
         for part in parts:
             row.append(
                 Area(
@@ -202,6 +208,7 @@ def _areas(workload: Any, name: str, policy: str, slots: dict[tuple[object, ...]
                     first_page=part.first_page,
                     stated=part.stated,
                     stated_end=part.stated_end,
+                    guest=None if guest is None else guest + va - address,
                 )
             )
             va += part.high - part.low

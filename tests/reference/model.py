@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.reference.address_space import TABLE, Area, lay_out
+from tests.reference.address_space import PMD_SIZE, SPANS, TABLE, Area, lay_out
 from tests.reference.policies import Key, Rules, makes_huge, map_shared_pt_class, mshare_member, region_tables
 from tests.reference.touch import Candidates, Pick, is_random, touched_pages
 
@@ -113,7 +113,7 @@ def _level(key: Key) -> str:
 
 
 def _touched_places(
-    workload: Any, layout: dict[str, list[Area]], chooser: Chooser | None
+    workload: Any, layout: dict[str, list[Area]], chooser: Chooser | None, *, by_guest: bool = False
 ) -> dict[tuple[str, int, int], frozenset[int]]:
     """Return for every group, process and area the touched base pages, as offsets in the area's file.
 
@@ -124,13 +124,14 @@ def _touched_places(
         pages: dict[tuple[int, int], frozenset[int]] = {}
         for process in range(group.count):
             for number, mapping in enumerate(group.mappings):
-                if process > 0 and not any(map(is_random, mapping.touch)):
+                forms = mapping.guest_touch if by_guest else mapping.touch
+                if process > 0 and not any(map(is_random, forms)):
                     pages[process, number] = pages[0, number]
                     continue
                 whole = workload.segments[mapping.segment].size - mapping.offset
                 length = whole if mapping.length is None else mapping.length
                 union: set[int] = set()
-                for member, touch in enumerate(mapping.touch):
+                for member, touch in enumerate(forms):
                     pick = None
                     if is_random(touch):
                         assert chooser is not None, "a random touch in the exact model"
@@ -167,6 +168,60 @@ def _best_classes(
         if file not in best or saves > best[file][0]:
             best[file] = (saves, mine)
     return {file: mine for file, (_, mine) in best.items()}
+
+
+def guest_tables(workload: Any, policy: str, kind: str, chooser: Chooser | None = None) -> dict[str, list[int]]:
+    """Return for each process of each group how many second-level tables its guest has, the root left out."""
+    layout = lay_out(workload, policy)
+    rules = Rules(policy)
+    for (name, _, number), found in _touched_places(workload, layout, chooser).items():
+        area = layout[name][number]
+        rules.huge.update((area.file, place // (2 << 20)) for place in found if makes_huge(area, place))
+    for areas in layout.values():
+        rules.region_huge.update(a.file[0] for a in areas if mshare_member(a) and a.madvise != "nohugepage")
+    counted: dict[str, list[int]] = {}
+    touched = _touched_places(workload, layout, chooser, by_guest=True)
+    for name, group in workload.processes.items():
+        for process in range(group.count):
+            tables: set[tuple[str, int]] = set()
+            for number, area in enumerate(layout[name]):
+                if area.guest is None or kind not in group.mappings[area.mapping].second_level.split("+"):
+                    continue
+                for place in touched[name, process, number]:
+                    va = place - area.offset
+                    leaf = _guest_leaf(
+                        rules, area, va, guests_of_region=rules.policy == "mshare" and mshare_member(area)
+                    )
+                    guest = area.guest + va
+                    tables.update(
+                        (level, guest // span) for level, span in SPANS.items() if level != "p4d" and span > leaf
+                    )
+            counted.setdefault(name, []).append(len(tables))
+    return counted
+
+
+def _guest_leaf(rules: Rules, area: Area, into: int, *, guests_of_region: bool) -> int:
+    """Return the size of the leaf that maps the byte at `into` of an area for a guest: that of the host, or smaller."""
+    assert area.guest is not None
+    va = area.va + into
+    if guests_of_region:
+        names = [level for level, _ in region_tables(rules, area, area.offset + into)]
+        va = area.home + area.offset + into
+    else:
+        names = rules.levels(area, area.offset + into, va)
+    if area.backing == "private" and area.thp != "never":
+        asked = area.madvise == "hugepage" or (area.madvise == "none" and area.thp != "advise")
+        chunk = va // PMD_SIZE * PMD_SIZE
+        if asked and area.vma[0] <= chunk and chunk + PMD_SIZE <= area.vma[1]:
+            names = names[1:]
+    host = {"pte": 4096, "pmd": PMD_SIZE, "pud": 1 << 30}[names[0]]
+    start = va - into
+    for size in (1 << 30, PMD_SIZE):
+        chunk = va // size * size
+        whole = start <= chunk and chunk + size <= start + area.length
+        if size <= host and (area.guest - start) % size == 0 and whole:
+            return size
+    return 4096
 
 
 def resident_touched(workload: Any, policy: str, chooser: Chooser | None = None) -> dict[str, int]:
