@@ -4,6 +4,10 @@ Nothing is fetched by whoever reads it: the theme brings its styles and uses the
 builds it, with warnings as errors.
 """
 
+import re
+
+from sphinx.application import Sphinx
+
 from ptcalc import __version__
 
 project = "ptcalc"
@@ -11,6 +15,7 @@ author = "the authors of ptcalc"
 copyright = "the authors of ptcalc, MIT licence"  # noqa: A001  # the name that Sphinx reads
 version = release = __version__
 language = "en"
+smartquotes = False  # two hyphens before an option stay two
 
 extensions = ["myst_parser"]
 myst_heading_anchors = 3
@@ -29,3 +34,15 @@ html_theme_options = {"navigation_with_keys": True}
 highlight_language = "text"
 pygments_style = "tango"
 pygments_dark_style = "monokai"
+
+_OUTPUT = re.compile(r"^<!-- (?:output|table): ([^\n]+) -->\n```text\n", re.MULTILINE)
+
+
+def _caption(_app: Sphinx, _name: str, content: list[str]) -> None:
+    """Say above each output which command printed it; the page names it in a comment, which tests read."""
+    content[0] = _OUTPUT.sub(lambda found: f"```{{code-block}} text\n:caption: {found[1]}\n\n", content[0])
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("source-read", _caption)
