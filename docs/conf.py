@@ -38,11 +38,21 @@ pygments_dark_style = "monokai"
 _OUTPUT = re.compile(r"^<!-- (?:output|table): ([^\n]+) -->\n```text\n", re.MULTILINE)
 
 
-def _caption(_app: Sphinx, _name: str, content: list[str]) -> None:
-    """Say above each output which command printed it; the page names it in a comment, which tests read."""
-    content[0] = _OUTPUT.sub(lambda found: f"```{{code-block}} text\n:caption: {found[1]}\n\n", content[0])
+# A link to Markdown of the repository that is no page of the site.
+_OUTSIDE = re.compile(r"\[([^\]\n]+)\]\(\.\./([\w./-]+\.md)\)")
+
+
+def _adapt(_app: Sphinx, name: str, content: list[str]) -> None:
+    """Make a page of what reads well in the repository.
+
+    The command that printed an output stands in a comment there, which tests read; here it stands above the output.
+    """
+    text = _OUTPUT.sub(lambda found: f"```{{code-block}} text\n:caption: {found[1]}\n\n", content[0])
+    if "/" not in name:  # below, ../ leads to pages
+        text = _OUTSIDE.sub(r"\1 (`\2`)", text)
+    content[0] = text
 
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
-    app.connect("source-read", _caption)
+    app.connect("source-read", _adapt)

@@ -91,6 +91,9 @@ def kvm(stated: Stated, command: str) -> Iterator[str]:
     yield "    mappings:"
     yield "      - segment: guest-memory"
     yield line(8, "alignment", "2 MiB", "QEMU aligns guest memory to huge pages")
+    yield entry(
+        8, "second_level", "kvm", "KVM's own tables for it: SecPageTables; kvm+vfio with passed-through devices"
+    )
     yield line(8, "touch", "all", "guess: the guest has used all its memory once")
     yield "  back-end:"
     yield number(4, "count", _count(stated, 2, "vhost-user back ends: networks, disks"))
