@@ -46,8 +46,7 @@ def new_workload(
     the database's.  ``memory``, ``private`` and ``shared_memory`` are bytes, ``touch`` an amount as in a workload file,
     ``huge_pages`` a number of pages.  Without ``memory`` this host's is the guess.  ``command`` is named as the writer.
 
-    Raises InputError for parameters that do not fit, at their place in the file, and CannotDoHere for files that
-    cannot be read.
+    Raises InputError for parameters that do not fit, at their place in the file, and for files that cannot be read.
     """
     if template not in TEMPLATES:
         raise InputError(

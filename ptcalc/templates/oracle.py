@@ -111,7 +111,7 @@ class Instance:
         target, most = self._memory_targets()
         if target:
             return self._automatic(target, most)
-        sga, biggest = self.size("sga_target") or 0, self.size("sga_max_size") or 0
+        sga, biggest = self.size("sga_target") or 0, self.size("sga_max_size") or most
         if sga:
             if biggest and sga > biggest:
                 raise self.refuse("sga_target", "sga_target is larger than sga_max_size (ORA-00823)", "no more than it")
@@ -122,7 +122,7 @@ class Instance:
         whole = round_up(max(biggest, int(used.value)), granule)
         if biggest <= int(used.value):
             return _Sga(Figure(whole, f"{used.why}, in granules of {show_size(granule)}", used.guess))
-        size = Figure(whole, f"{self.source('sga_max_size')}, in granules of {show_size(granule)}")
+        size = Figure(whole, f"{self._biggest()}, in granules of {show_size(granule)}")
         if self.prepaged:
             return _Sga(size)
         return _Sga(
@@ -194,6 +194,8 @@ class Instance:
         pages, name = self.stated.huge_pages, self.source("use_large_pages")
         stated = self.found is not None and self.found.find("use_large_pages") is not None
         source = f"{name}: {word}" if stated else f"{name} is {word} by default"
+        if self.version < (11, 2, 0, 2):
+            source = "before use_large_pages there was, huge pages were taken if they were enough for all"
         if word == "FALSE":
             return [line(4, "backing", "shmem", source)]
         if word in ("ONLY", "AUTO_ONLY"):
@@ -261,12 +263,16 @@ class Instance:
         granule = granule_of(self.size("sga_max_size") or most, self.version)
         return _Sga(part._replace(value=round_up(int(part.value), granule)), granule=granule, amm=True)
 
+    def _biggest(self) -> str:
+        """Say where the largest size of the SGA stands: SGA_MAX_SIZE is MEMORY_MAX_TARGET where it is not stated."""
+        return self.source("sga_max_size" if self.size("sga_max_size") else "memory_max_target")
+
     def _components(self, biggest: int) -> Figure:
         """Return the sum of what is sized by hand; a guess where nothing is."""
         sizes = {name: self.size(name) for name in _COMPONENTS}
         if not any(sizes.values()):
             if biggest:
-                return Figure(biggest, f"{self.source('sga_max_size')}; sga_target is not stated", guess=True)
+                return Figure(biggest, f"{self._biggest()}; sga_target is not stated", guess=True)
             share = max(GIB, self.memory * _SGA_SHARE // 100 // GIB * GIB)
             return Figure(share, f"{_SGA_SHARE} % of the memory; SGA_TARGET or SGA_MAX_SIZE says it", guess=True)
         parts = {name: value or _COMPONENT_DEFAULTS.get(name, 0) for name, value in sizes.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptcalc.errors import CannotDoHere, InputError
+from ptcalc.errors import InputError
 
 MAX_BYTES = 4 << 20
 
@@ -35,13 +35,14 @@ class Parameter:
 def read(path: str, what: str) -> str:
     """Return the text of a file.
 
-    Raises CannotDoHere where it cannot be read, and InputError for what is no text.
+    Raises InputError where it cannot be read, and for what is no text.
     """
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise CannotDoHere(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot be read: {why}", file=path, accepted=what) from None
     if len(data) > MAX_BYTES:
         raise InputError(f"more than {MAX_BYTES >> 20} MiB", file=path, accepted=what)
     if b"\0" in data:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-from ptcalc.errors import CannotDoHere, InputError, quote
+from ptcalc.errors import InputError, quote
 from ptcalc.templates.parameters import Parameter, read
 
 TEXT = "postgresql.conf: lines of the form NAME = VALUE"
@@ -36,7 +36,7 @@ class Configuration:
     def __init__(self, path: str) -> None:
         """Read ``path``, what it includes, and postgresql.auto.conf beside it.
 
-        Raises InputError, with its place, for whatever is no such file, and CannotDoHere for one that cannot be read.
+        Raises InputError, with its place, for whatever is no such file or cannot be read.
         """
         self.path = path
         self.files: list[str] = []
@@ -89,10 +89,10 @@ class Configuration:
             raise origin.error(message, "fewer") if origin else InputError(message, file=path)
         try:
             text = read(path, TEXT)
-        except CannotDoHere as error:
+        except InputError as error:
             if origin is None:
                 raise
-            raise origin.error(str(error), "a file that can be read, or include_if_exists") from None
+            raise origin.error(f"{path}: {error.message}", "a file that can be read, or include_if_exists") from None
         self.files.append(path)
         for number, line in enumerate(text.split("\n"), start=1):
             match = _LINE.fullmatch(line)

@@ -48,6 +48,7 @@ def test_granules(size: int, version: str, granule: int) -> None:
         (["sga_target=100G", "sga_max_size=300G"], 300 * GIB),
         (["sga_target=300000M"], 586 * 512 * MIB),  # in granules of 512 MiB
         (["sga_target=1000M"], 1000 * MIB),
+        (["sga_target=40G", "memory_max_target=100G"], 100 * GIB),  # which SGA_MAX_SIZE is then
         # by hand: each component in granules of 16 MiB; 128 MiB of shared pool by default
         (["db_cache_size=2000M", "large_pool_size=1M"], (2000 + 16 + 128) * MIB),
         (["sga_target=0", "db_cache_size=100M", "shared_pool_size=50M"], (100 + 52) * MIB),
