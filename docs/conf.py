@@ -5,8 +5,10 @@ builds it, with warnings as errors.
 """
 
 import re
+from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 
 from ptcalc import __version__
 
@@ -38,6 +40,7 @@ pygments_dark_style = "monokai"
 _OUTPUT = re.compile(r"^<!-- (?:output|table): ([^\n]+) -->\n```text\n", re.MULTILINE)
 
 
+_FETCHED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>")
 # A link to Markdown of the repository that is no page of the site.
 _OUTSIDE = re.compile(r"\[([^\]\n]+)\]\(\.\./([\w./-]+\.md)\)")
 
@@ -53,6 +56,15 @@ def _adapt(_app: Sphinx, name: str, content: list[str]) -> None:
     content[0] = text
 
 
+def _offline(app: Sphinx, failure: Exception | None) -> None:
+    """Fail if a page would fetch anything from elsewhere."""
+    for page in () if failure else Path(app.outdir).rglob("*.html"):
+        found = _FETCHED.search(page.read_text(encoding="utf-8"))
+        if found:
+            raise ExtensionError(f"{page} is not complete in itself: {found[0]}")
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("source-read", _adapt)
+    app.connect("build-finished", _offline)

@@ -22,6 +22,7 @@ import pytest
 import ptcalc
 from ptcalc.cli.main import cli
 from ptcalc.risk import loads_config
+from ptcalc.workload.schema import keys_at
 from tests.reference_pages import FOLDER, pages
 
 ROOT = Path(__file__).parent.parent
@@ -175,6 +176,30 @@ def test_sessions_are_current(path: Path, request: pytest.FixtureRequest, tmp_pa
         return
 
     assert shown == current
+
+
+@pytest.mark.parametrize(
+    ("section", "path"),
+    [
+        ("The workload file", ()),
+        ("`host`", ("host",)),
+        ("`segments`", ("segments", "any")),
+        ("`processes`", ("processes", "any")),
+        ("`mappings`", ("processes", "any", "mappings", 0)),
+        ("`touch`", ("processes", "any", "mappings", 0, "touch", 0)),
+    ],
+)
+def test_every_key_of_a_workload_is_documented(section: str, path: tuple[str | int, ...]) -> None:
+    """Each section of the page on workload files has the keys that there are, and no others."""
+    text = (ROOT / "docs/workload.md").read_text(encoding="utf-8")
+    body = re.split(r"^#+ ", text.split(f"# {section}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    rows = re.findall(r"^\| ([^|]+) \|", body, re.MULTILINE)
+    named = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+
+    if section == "`touch`":
+        assert all(re.search(rf"\b{key}\b", body) for key in keys_at(path))
+    else:
+        assert named == set(keys_at(path))
 
 
 def test_reference_is_current(request: pytest.FixtureRequest) -> None:
