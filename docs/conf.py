@@ -23,8 +23,6 @@ extensions = ["myst_parser"]
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "html_image"]
 nitpicky = True
-# In a session a line of output may look like a prompt.
-suppress_warnings = ["misc.highlighting_failure"]
 
 html_theme = "furo"
 html_title = "ptcalc"
@@ -41,6 +39,7 @@ _OUTPUT = re.compile(r"^<!-- (?:output|table): ([^\n]+) -->\n```text\n", re.MULT
 
 
 _FETCHED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>")
+_NAMED = re.compile(r"\[([\w-]+\.md)\]\(((?:\.\./|howto/|reference/)?)\1\)")
 # A link to Markdown of the repository that is no page of the site.
 _OUTSIDE = re.compile(r"\[([^\]\n]+)\]\(\.\./([\w./-]+\.md)\)")
 
@@ -48,9 +47,12 @@ _OUTSIDE = re.compile(r"\[([^\]\n]+)\]\(\.\./([\w./-]+\.md)\)")
 def _adapt(_app: Sphinx, name: str, content: list[str]) -> None:
     """Make a page of what reads well in the repository.
 
-    The command that printed an output stands in a comment there, which tests read; here it stands above the output.
+    The command that printed an output stands in a comment there, which tests read; here it stands above the output.  A
+    link whose text is the name of a page has its title here.  In a session, lines of output may look like prompts.
     """
-    text = _OUTPUT.sub(lambda found: f"```{{code-block}} text\n:caption: {found[1]}\n\n", content[0])
+    text = content[0].replace("<!-- session -->\n```console\n", "```text\n")
+    text = _NAMED.sub(r"[](\2\1)", text)
+    text = _OUTPUT.sub(lambda found: f"```{{code-block}} text\n:caption: {found[1]}\n\n", text)
     if "/" not in name:  # below, ../ leads to pages
         text = _OUTSIDE.sub(r"\1 (`\2`)", text)
     content[0] = text
