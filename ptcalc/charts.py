@@ -13,7 +13,7 @@ from typing import Literal
 Unit = Literal["bytes", "count", "seconds", "name"]
 # What a colour stands for: an item of the ledger (`LedgerItem.kind`), a level of risk, or a thing of its own.
 Tone = Literal[
-    "page_tables", "segment", "pool", "private", "base", "kernel", "index", "host_mm", "used",
+    "page_tables", "segment", "pool", "private", "base", "kernel", "index", "host_mm", "second_level", "used",
     "ok", "warning", "critical", "oom", "capacity", "accent", "muted",
 ]  # fmt: skip
 

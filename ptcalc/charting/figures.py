@@ -18,6 +18,7 @@ KINDS: tuple[tuple[Tone, str], ...] = (
     ("kernel", "kernel stacks and slab"),
     ("base", "base tables"),
     ("private", "private memory"),
+    ("second_level", "second-level tables"),
     ("page_tables", "page tables"),
 )
 LEVELS: tuple[tuple[str, Tone], ...] = (("ok", "ok"), ("warning", "warning"), ("critical", "critical"), ("OOM", "oom"))

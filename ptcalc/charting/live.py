@@ -37,6 +37,7 @@ SAFE = 1 << 53  # whole numbers below are exact in JavaScript
 # A policy whose rule depends on what is touched, beyond which tables are.
 CLASSES = "which protection or address is shared depends on what each process touches"
 BLOCKED = "some processes ask for huge pages and others do not: who gets them depends on what each one touches"
+GUESTS = "second-level tables of guests depend on what each guest touches"
 CHUNKS = "private memory in transparent huge pages: how many depends on more than amounts"
 
 
@@ -162,6 +163,8 @@ def _stop(outcome: Outcome, config: Config) -> dict[str, Any]:
     thp = view.thp()
     if thp is not None and thp.may_block.any():
         raise NotLive(BLOCKED)
+    if outcome.second_levels:
+        raise NotLive(GUESTS)
     _refuse_classes(outcome)
     shift = rows.start - outcome.layout.rows.start  # into the host mm of a region
     columns = [

@@ -92,7 +92,7 @@ def policy_to_dict(result: PolicyResult, *, arithmetic: bool = False) -> Json:
         "page_tables": _page_tables(result.page_tables),
         **({"second_level": _second_level(result.second_level)} if result.second_level else {}),
         "processes": [_process(process, arithmetic=arithmetic) for process in result.processes],
-        "memory": _memory(result.memory),
+        "memory": memory_to_dict(result.memory),
         "risk": {
             "level": result.risk.level,
             "safe_processes": result.risk.safe_processes,
@@ -161,7 +161,8 @@ def _process(process: ProcessTables, *, arithmetic: bool) -> Json:
     return report
 
 
-def _memory(memory: Memory) -> Json:
+def memory_to_dict(memory: Memory) -> Json:
+    """Return the ledger of a boundary, bytes."""
     return {
         "boundary": memory.boundary,
         "capacity_bytes": memory.capacity_bytes,

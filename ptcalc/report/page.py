@@ -27,7 +27,7 @@ NARROWEST = 40
 # Wider than any line.
 _UNLIMITED = 10**9
 # For an output whose encoding has no block characters; one for one, so that columns stay in line.
-_ASCII = str.maketrans({"█": "#", "▒": "=", "·": ".", "▶": ">", "±": "~"})
+_ASCII = str.maketrans("█▒·▶±▁▂▃▄▅▆▇", "#=.>~_.,:;+*")
 
 
 @dataclass(frozen=True, slots=True)
