@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ptcalc.errors import CannotDoHere, CheckFailed, InputError, PtcalcError
     from ptcalc.estimation import estimate
     from ptcalc.recommend import Recommendations, recommend_changes
+    from ptcalc.report.formats import render
     from ptcalc.report.json_report import to_dict
     from ptcalc.result import (
         Assumption,
@@ -37,9 +38,11 @@ if TYPE_CHECKING:
         PageTables,
         PolicyResult,
         ProcessTables,
+        Question,
         Reason,
         Risk,
     )
+    from ptcalc.saved import load_result, loads_result
     from ptcalc.scenarios.solving import Answer, Solution, SolvedRow, solve
     from ptcalc.scenarios.uncertainty import Sampled, sample
     from ptcalc.sweeping import Axis, Row, Scan, Sweep, scan_workload, sweep
@@ -57,6 +60,7 @@ _HOMES = {
     "ptcalc.errors": ("CannotDoHere", "CheckFailed", "InputError", "PtcalcError"),
     "ptcalc.estimation": ("estimate",),
     "ptcalc.recommend": ("Recommendations", "recommend_changes"),
+    "ptcalc.report.formats": ("render",),
     "ptcalc.report.json_report": ("to_dict",),
     "ptcalc.result": (
         "Assumption",
@@ -70,9 +74,11 @@ _HOMES = {
         "PageTables",
         "PolicyResult",
         "ProcessTables",
+        "Question",
         "Reason",
         "Risk",
     ),
+    "ptcalc.saved": ("load_result", "loads_result"),
     "ptcalc.scenarios.solving": ("Answer", "Solution", "SolvedRow", "solve"),
     "ptcalc.scenarios.uncertainty": ("Sampled", "sample"),
     "ptcalc.sweeping": ("Axis", "Row", "Scan", "Sweep", "scan_workload", "sweep"),
@@ -108,6 +114,7 @@ __all__ = [
     "Problem",
     "ProcessTables",
     "PtcalcError",
+    "Question",
     "Reason",
     "Recommendations",
     "Risk",
@@ -127,9 +134,12 @@ __all__ = [
     "check",
     "estimate",
     "load",
+    "load_result",
     "loads",
+    "loads_result",
     "new_workload",
     "recommend_changes",
+    "render",
     "sample",
     "scan_workload",
     "solve",

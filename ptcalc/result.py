@@ -13,7 +13,8 @@ from typing import Any, Literal
 RiskLevel = Literal["ok", "warning", "critical", "oom"]
 Severity = Literal["info", "warning", "error"]
 
-ESTIMATE_SCHEMA = "ptcalc.estimate/1"  # of a result that is saved as JSON
+# Of results that are saved as JSON.
+ESTIMATE_SCHEMA, EXPLAIN_SCHEMA = "ptcalc.estimate/1", "ptcalc.explain/1"
 RISK_ORDER: tuple[RiskLevel, ...] = ("ok", "warning", "critical", "oom")
 
 

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 
-from ptcalc.cli.exports import export_options, read_exports, write_exports
+from ptcalc.cli.exports import export_options, read_exports, report
 from ptcalc.cli.options import debug_option, examples
-from ptcalc.cli.output import emit, screen
 from ptcalc.errors import CheckFailed, InputError
+from ptcalc.report.formats import CHECK
 
 if TYPE_CHECKING:
     from ptcalc.checking.result import CheckResult, Problem
     from ptcalc.result import RiskLevel
 
-# Format -> module of ptcalc.report and its function, imported when it is asked for.
-FORMATS = {
-    "text": ("check_report", "render_text"),
-    "json": ("check_report", "render_json"),
-    "sarif": ("sarif", "render"),
-    "junit": ("junit", "render"),
-    "github": ("github", "render"),
-    "gitlab": ("gitlab", "render"),
-    "markdown": ("check_markdown", "render"),
-    "tap": ("tap", "render"),
-}
 # Where GitHub Actions reads the summary of a step, in Markdown.
 SUMMARY = "GITHUB_STEP_SUMMARY"
 SHOWN = 5  # files that are named on standard error
@@ -46,7 +34,7 @@ SHOWN = 5  # files that are named on standard error
 @click.option(
     "--format",
     "form",
-    type=click.Choice(tuple(FORMATS)),
+    type=click.Choice(tuple(CHECK)),
     default="text",
     show_default=True,
     help="For people, or for programs.",
@@ -86,22 +74,14 @@ def command(
     FILE is a workload file, a folder with some, or - for standard input. Each is judged, and the worst decides: exit
     code 1 if one fails, 2 if one is no workload.
     """
-    to_write = read_exports(exports, FORMATS, force=force)
+    to_write = read_exports(exports, CHECK, force=force)
     from ptcalc.checking.judging import JUDGED, check
 
     result = check(files, policies=policies or JUDGED, hypothetical=hypothetical, fail_on=fail_on, config=config)
-    render = _render(form)
-    emit(render(result, screen()) if form == "text" else render(result))
+    report(CHECK, form, result, to_write, force=force)
     if form == "github":
         _summarize(result)
-    write_exports(to_write, lambda name: _render(name)(result), force=force)
     _decide(result, exit_zero=exit_zero)
-
-
-def _render(form: str) -> Callable[..., str]:
-    module, function = FORMATS[form]
-    render: Callable[..., str] = getattr(import_module(f"ptcalc.report.{module}"), function)
-    return render
 
 
 def _summarize(result: CheckResult) -> None:

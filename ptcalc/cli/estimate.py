@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
 
+from ptcalc.cli.exports import export_options, read_exports, report
 from ptcalc.cli.options import arch_option, examples, question, workload_options
-from ptcalc.cli.output import emit, screen
 from ptcalc.cli.progress import bar
 from ptcalc.errors import CheckFailed
+from ptcalc.report.formats import ESTIMATE, UNCERTAIN
 
 if TYPE_CHECKING:
     from ptcalc.estimation import Asked
     from ptcalc.result import Estimate, RiskLevel
+    from ptcalc.scenarios.uncertainty import Sampled
 
 
 # Those of ptcalc.scenarios.uncertainty, which is not loaded for a help text.
@@ -27,9 +30,10 @@ MAX_SAMPLES, MAX_SEED = 1_000_000, (1 << 63) - 1
         "ptcalc estimate examples/oracle-sga-1500.yaml --policy today --policy hugetlb-2M --format json",
         "ptcalc estimate examples/oracle-sga-1500.yaml --policy hugetlb-2M --fail-on warning",
         "ptcalc estimate examples/oracle-sga-uncertain.yaml --samples 2000",
+        "ptcalc estimate examples/oracle-sga-1500.yaml --format markdown --export json=/dev/null",
     ),
 )
-@workload_options("text", "json")
+@workload_options(*ESTIMATE)
 @arch_option
 @click.option(
     "--samples",
@@ -42,6 +46,7 @@ MAX_SAMPLES, MAX_SEED = 1_000_000, (1 << 63) - 1
 @click.option(
     "--jobs", metavar="N", type=click.IntRange(min=1), help="Processes that evaluate draws; by default all cores."
 )
+@export_options
 @click.option(
     "--fail-on",
     type=click.Choice(["warning", "critical", "oom"]),
@@ -58,6 +63,8 @@ def command(
     samples: int | None,
     seed: int | None,
     jobs: int | None,
+    exports: tuple[str, ...],
+    force: bool,
     fail_on: RiskLevel | None,
 ) -> None:
     """Say what page tables cost under every policy, and whether the machine still fits.
@@ -65,11 +72,13 @@ def command(
     WORKLOAD is a YAML file, or - for standard input.  Where it has distributions in place of numbers, it is drawn
     many times, and the report says how likely each risk is.
     """
+    to_write = read_exports(exports, ESTIMATE, force=force)
     asked = question(workload, policies=policies, choices=choices, strict=strict, config=config, arch=arch)
     if asked.workload.positions.uncertain:
         if fail_on is not None:
             raise click.BadParameter("it judges one estimate, and this file has distributions", param_hint="--fail-on")
-        _sample(asked, form, samples, seed, jobs, strict=strict)
+        _require_sampled([("--format", form), *(("--export", each) for each, _ in to_write)])
+        report(UNCERTAIN, form, _sample(asked, samples, seed, jobs, strict=strict), to_write, force=force)
         return
     for name, value in (("--samples", samples), ("--seed", seed), ("--jobs", jobs)):
         if value is not None:
@@ -80,27 +89,29 @@ def command(
     if fail_on is not None:
         # Before anything is printed: a check that can judge nothing is wrong usage.
         _require_judged(estimate, policies)
-    if form == "json":
-        from ptcalc.report.json_report import render, to_dict
-
-        emit(render(to_dict(estimate)))
-    else:
-        from ptcalc.report.terminal import render as render_text
-
-        emit(render_text(estimate, screen()))
+    report(ESTIMATE, form, estimate, to_write, force=force)
     if fail_on is not None:
         _check(estimate, policies, fail_on)
 
 
-def _sample(asked: Asked, form: str, samples: int | None, seed: int | None, jobs: int | None, *, strict: bool) -> None:
-    from ptcalc.report.uncertainty_report import render_text, to_dict
+def _require_sampled(options: Iterable[tuple[str, str]]) -> None:
+    """Refuse formats that a sampled file is not reported in."""
+    for option, form in options:
+        if form not in UNCERTAIN:
+            accepted = " or ".join(UNCERTAIN)
+            raise click.BadParameter(
+                f"{form}: this file has distributions, and its samples are reported as {accepted}", param_hint=option
+            )
+
+
+def _sample(asked: Asked, samples: int | None, seed: int | None, jobs: int | None, *, strict: bool) -> Sampled:
     from ptcalc.scenarios.running import ALONE, cores, processes
     from ptcalc.scenarios.uncertainty import SAMPLES, SEED, sample
 
     many = SAMPLES if samples is None else samples
     workers = jobs or (cores() if many > ALONE else 1)
     with processes(workers) as executor, bar("samples", per_second=True) as told:
-        sampled = sample(
+        return sample(
             asked.workload,
             samples=many,
             seed=SEED if seed is None else seed,
@@ -112,12 +123,6 @@ def _sample(asked: Asked, form: str, samples: int | None, seed: int | None, jobs
             workers=workers,
             progress=told,
         )
-    if form == "json":
-        from ptcalc.report.json_report import render
-
-        emit(render(to_dict(sampled)))
-    else:
-        emit(render_text(sampled, screen()))
 
 
 def _judged(policies: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ptcalc.cli.exports import report
 from ptcalc.cli.options import arch_option, examples, question, workload_options
-from ptcalc.cli.output import emit, say_medians, screen
+from ptcalc.cli.output import say_medians
 from ptcalc.errors import printable
+from ptcalc.report.formats import EXPLAIN
 
 if TYPE_CHECKING:
     from ptcalc.result import Estimate
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
         "ptcalc explain examples/oracle-sga-1500.yaml --policy file-shared --format json",
     ),
 )
-@workload_options("text", "json")
+@workload_options(*EXPLAIN)
 @arch_option
 @click.option("--group", metavar="NAME", help="Only this group of processes.")
 def command(
@@ -44,14 +46,7 @@ def command(
     estimate = asked.estimate()
     if group is not None:
         estimate = _of_group(estimate, group)
-    if form == "json":
-        from ptcalc.report.json_report import explain_to_dict, render
-
-        emit(render(explain_to_dict(estimate)))
-    else:
-        from ptcalc.report.explain_report import render as render_text
-
-        emit(render_text(estimate, screen()))
+    report(EXPLAIN, form, estimate, (), force=False)
 
 
 def _of_group(estimate: Estimate, group: str) -> Estimate:

@@ -8,7 +8,9 @@ import click
 
 from ptcalc.cli.files import new_file
 from ptcalc.cli.options import Command, require
+from ptcalc.cli.output import emit, screen
 from ptcalc.errors import printable
+from ptcalc.report.formats import TEXT, Formats, rendered
 
 
 def export_options(command: Command) -> Command:
@@ -40,6 +42,12 @@ def read_exports(texts: Sequence[str], formats: Collection[str], *, force: bool)
             raise click.BadParameter(f"{printable(path)} is named twice", param_hint="--export")
         exports[path] = form
     return [(form, path) for path, form in exports.items()]
+
+
+def report(formats: Formats, form: str, result: object, exports: Iterable[tuple[str, str]], *, force: bool) -> None:
+    """Print a result in a format, for the screen that there is, and write its exports; raises what these two raise."""
+    emit(rendered(formats, form, result, screen() if form == TEXT else None))
+    write_exports(exports, lambda name: rendered(formats, name, result), force=force)
 
 
 def write_exports(exports: Iterable[tuple[str, str]], render: Callable[[str], str], *, force: bool) -> None:

@@ -17,19 +17,22 @@ if TYPE_CHECKING:
 def new_file(path: str, *, force: bool) -> Iterator[Path]:
     """Give the name of a file beside ``path``, which takes its place once the block is left without an error.
 
-    Raises InputError where ``path`` exists (unless ``force``), is a directory, or cannot be written.
+    Raises InputError where ``path`` is a file that exists (unless ``force``), a directory, or cannot be written.
     """
     from pathlib import Path
 
     target = Path(path)
     if target.is_dir():
         raise InputError(f"{path} is a directory", accepted="the name of a file")
+    # Where a device or a pipe stands, nothing is replaced, and nothing can take its place.
+    if target.exists() and not target.is_file():
+        try:
+            yield target
+        except OSError as error:
+            raise _unwritable(path, error) from None
+        return
     if not force and os.path.lexists(target):
         raise InputError(f"{path} exists", accepted="another name, or --force to replace it")
-    # Where a device or a pipe stands, nothing can take its place.
-    if target.exists() and not target.is_file():
-        yield target
-        return
     temporary = target.with_name(f".{target.name[:100]}.{os.urandom(4).hex()}")
     try:
         temporary.touch(0o666, exist_ok=False)

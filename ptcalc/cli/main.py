@@ -30,6 +30,7 @@ DEFECT, INTERRUPTED, BAD_USAGE, CANNOT_DO_HERE = 70, 130, 2, 3
 COMMANDS = {
     "estimate": ("ptcalc.cli.estimate", "Page tables under every policy; does the machine still fit?"),
     "explain": ("ptcalc.cli.explain", "The arithmetic behind it, and why tables are not shared."),
+    "render": ("ptcalc.cli.render", "A saved result in another format."),
     "sweep": ("ptcalc.cli.sweep", "The same with other values, on other machines."),
     "solve": ("ptcalc.cli.solve", "The largest value that still fits."),
     "check": ("ptcalc.cli.check", "Do workloads keep to what a team has agreed on? For CI."),

@@ -6,14 +6,13 @@ import re
 from collections.abc import Sequence
 
 from ptcalc.checking.result import CheckResult, FileCheck, Problem
-from ptcalc.report.format import plural, size
-from ptcalc.report.markup import escaped, table
+from ptcalc.report.format import size
+from ptcalc.report.markup import ROOM, escaped, fitting, left_out, table
 from ptcalc.report.page import Column
 from ptcalc.report.problems import failing_first, notes, place, said, verdict
 from ptcalc.report.verdict import RISK_TEXT
 from ptcalc.result import PolicyResult
 
-ROOM = 60_000  # characters; GitHub takes 65,536 for a comment
 _LEFT = ("file", "policy", "risk", "check")
 _COLUMNS = [Column(title, title not in _LEFT) for title in (*_LEFT, "page tables", "free", "OOM after")]
 # A link that cannot end before its end.
@@ -27,13 +26,13 @@ def render(result: CheckResult) -> str:
     """
     files = sorted(result.files, key=lambda file: file.passed)
     rows = [cells for file in files for cells in _rows(file, result.policies)]
-    shown = _fitting(table(_COLUMNS, rows), ROOM // 2)
-    parts = [f"## ptcalc check {verdict(result)}", "\n".join(shown), *_left_out(2 + len(rows) - len(shown), "row")]
+    shown = fitting(table(_COLUMNS, rows), ROOM // 2)
+    parts = [f"## ptcalc check {verdict(result)}", "\n".join(shown), *left_out(2 + len(rows) - len(shown), "row")]
 
     accepted = [problem for problem in result.problems if problem.accepted is not None]
     items = [_item(problem) for problem in (*failing_first(result.problems), *accepted)]
-    shown = _fitting(items, ROOM - sum(map(len, parts)))
-    parts += ["\n".join(shown), *_left_out(len(items) - len(shown), "problem")]
+    shown = fitting(items, ROOM - sum(map(len, parts)))
+    parts += ["\n".join(shown), *left_out(len(items) - len(shown), "problem")]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -65,17 +64,3 @@ def _item(problem: Problem) -> str:
 
 def _linked(what: str, text: str) -> str:
     return f"<{text}>" if what == "see" and _LINK.fullmatch(text) else escaped(text)
-
-
-def _fitting(pieces: Sequence[str], room: int) -> list[str]:
-    """Return the pieces, less those that have no room left in that many characters."""
-    shown = []
-    for piece in pieces:
-        if len(piece) < room:
-            shown.append(piece)
-            room -= len(piece) + 1
-    return shown
-
-
-def _left_out(many: int, noun: str) -> list[str]:
-    return [f"And {plural(many, f'more {noun}')}."] if many else []

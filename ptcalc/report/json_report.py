@@ -2,7 +2,7 @@
 
 The keys that users rely on come first and in a fixed order; what stands after them may grow.  Bytes and
 tables are integers; an expectation is rounded here, once, and says ``"exact": false``.  Nothing that an `Estimate`
-holds is left out, so that `ptcalc.report.saved` reads it back as it was.
+holds is left out, so that `ptcalc.saved` reads it back as it was.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from ptcalc.result import (
     ESTIMATE_SCHEMA,
+    EXPLAIN_SCHEMA,
     Bound,
     Estimate,
     Finding,
@@ -28,8 +29,6 @@ from ptcalc.result import (
     Reason,
     SecondLevelTables,
 )
-
-EXPLAIN_SCHEMA = "ptcalc.explain/1"
 
 Json = dict[str, Any]
 
@@ -54,6 +53,16 @@ def render(report: Json) -> str:
     Pure ASCII: names come from files, and an escaped bidi override or control character is harmless.
     """
     return json.dumps(report, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def render_estimate(estimate: Estimate) -> str:
+    """Return what ``ptcalc estimate --format json`` prints."""
+    return render(to_dict(estimate))
+
+
+def render_explanation(estimate: Estimate) -> str:
+    """Return what ``ptcalc explain --format json`` prints."""
+    return render(explain_to_dict(estimate))
 
 
 def _report(estimate: Estimate, schema: str) -> Json:

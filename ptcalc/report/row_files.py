@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ptcalc.errors import CannotDoHere, printable
+from ptcalc.errors import CannotDoHere
+from ptcalc.report.csv_text import row
 from ptcalc.scenarios.selecting import Column, Rows
 
 if TYPE_CHECKING:
@@ -45,8 +44,8 @@ class Csv:
     def __init__(self, file: Text, columns: Sequence[Column]) -> None:
         self._file = file
         self._columns = columns
-        self._words = {column.name: [_quoted(word) for word in column.words] for column in columns}
-        csv.writer(file, lineterminator="\n").writerow([printable(column.name) for column in columns])
+        self._words = {column.name: [row([word])[:-1] for word in column.words] for column in columns}
+        file.write(row([column.name for column in columns]))
 
     def write(self, rows: Rows) -> None:
         """Add a block of rows."""
@@ -149,9 +148,3 @@ def _texts(column: Column, values: NDArray[Any], words: Sequence[str]) -> Sequen
     if column.kind == "flag":
         return [TEXT[flag] for flag in values.astype(bool).tolist()]
     return list(map(str, values.tolist()))
-
-
-def _quoted(word: str) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow([printable(word)])
-    return out.getvalue()

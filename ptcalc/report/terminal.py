@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ptcalc.report import format as fmt
 from ptcalc.report.page import Block, Cell, Column, Page, Screen
-from ptcalc.report.verdict import RISK_TEXT, Verdict, advice, headline, how_sure, judge, lead, limit
+from ptcalc.report.verdict import RISK_TEXT, Verdict, advice, bounds, headline, how_sure, judge, lead, limit
 from ptcalc.result import Estimate, PolicyResult, RiskLevel
 
 RISK_STYLE: dict[RiskLevel, str] = {"ok": "green", "warning": "yellow", "critical": "red", "oom": "bold red"}
@@ -253,19 +253,9 @@ def _changes(page: Page, results: list[PolicyResult], verb: str) -> None:
 
 
 def _bounds(page: Page, results: list[PolicyResult]) -> None:
-    """Show the other answers to an open choice, where they make a difference, beside the one in force."""
     for result in results:
-        tables, in_force = result.page_tables, {name: value for name, value, _ in result.choices}
-        for bound in result.bounds:
-            if bound.page_tables_bytes == tables.bytes:
-                continue
-            here = fmt.size(tables.bytes, exact=tables.exact)
-            there = fmt.size(bound.page_tables_bytes, exact=tables.exact)
-            page.say(
-                f"{here} with {bound.name} = {in_force.get(bound.name, 'default')},"
-                f" {there} with {bound.name} = {bound.value} ({bound.why})",
-                label=f"{result.policy}: ",
-            )
+        for text in bounds(result):
+            page.say(text, label=f"{result.policy}: ")
 
 
 def _how_sure(page: Page, estimate: Estimate, subject: PolicyResult) -> None:

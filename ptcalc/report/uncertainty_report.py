@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ptcalc.report import format as fmt
+from ptcalc.report import json_report
 from ptcalc.report.page import Cell, Column, Page, Screen
 from ptcalc.report.terminal import RISK_STYLE
 from ptcalc.result import RISK_ORDER
@@ -120,6 +121,11 @@ def _percent(share: float) -> str:
     digits = 1 if 0.95 <= percent <= 99.05 else 3
     # What is nearly none or nearly all is not rounded to that.
     return f"{min(max(percent, 10**-digits), 100 - 10**-digits):.{digits}f}"
+
+
+def render_json(sampled: Sampled) -> str:
+    """Return the report for programs."""
+    return json_report.render(to_dict(sampled))
 
 
 def to_dict(sampled: Sampled) -> Json:

@@ -5,6 +5,7 @@ Derived from the `Estimate` alone, so that every format gives the same answer in
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ptcalc.report import format as fmt
@@ -97,6 +98,20 @@ def how_sure(estimate: Estimate, subject: PolicyResult) -> str:
     spread = f" ± {fmt.size(tables.sd_bytes)}" if tables.sd_bytes else " ± less than a byte"
     expected = fmt.size(tables.used_bytes, exact=False)
     return f"an expectation over random touches: page tables {expected}{spread} (one standard deviation){assumed}."
+
+
+def bounds(result: PolicyResult) -> Iterator[str]:
+    """Yield the other answers to an open choice, where they make a difference, beside the one in force."""
+    tables, in_force = result.page_tables, {name: value for name, value, _ in result.choices}
+    for bound in result.bounds:
+        if bound.page_tables_bytes == tables.bytes:
+            continue
+        here = fmt.size(tables.bytes, exact=tables.exact)
+        there = fmt.size(bound.page_tables_bytes, exact=tables.exact)
+        yield (
+            f"{here} with {bound.name} = {in_force.get(bound.name, 'default')},"
+            f" {there} with {bound.name} = {bound.value} ({bound.why})"
+        )
 
 
 def _best(verdict: Verdict) -> Advice:

@@ -103,21 +103,22 @@ def test_growth(judge: Judge, of: str, room: str, key: str) -> None:
         assert bool(problems) == fails, before
 
 
+def without_today() -> str:
+    return json.dumps(ptcalc.to_dict(ptcalc.estimate(ptcalc.loads(WORKLOAD), policies=["thp"])))
+
+
 @pytest.mark.parametrize(
     ("saved", "said"),
     [
         (None, "No such file"),
-        ("{", "is no JSON"),
-        ("[" * 100_000, "is no JSON"),
-        ("[]", "says no schema"),
+        ("{", "base.json:1:2: this is no JSON"),
+        ("[" * 100_000, "is nested too deeply"),
+        ("[]", "is no JSON object"),
+        ("{}", "says no schema"),
         ('{"schema": "ptcalc.estimate/2"}', "is of schema 'ptcalc.estimate/2'"),
-        ('{"schema": "ptcalc.explain/1"}', "is of schema 'ptcalc.explain/1'"),
-        ('{"schema": "ptcalc.estimate/1"}', "has no policy today"),
-        ('{"schema": "ptcalc.estimate/1", "policies": [1, {"policy": "thp"}]}', "has no policy today"),
-        (
-            '{"schema": "ptcalc.estimate/1", "policies": [{"policy": "today", "page_tables": {"used_bytes": -1}}]}',
-            "has no page_tables.used_bytes",
-        ),
+        ('{"schema": "ptcalc.sweep/1"}', "is of schema 'ptcalc.sweep/1'"),
+        ('{"schema": "ptcalc.estimate/1"}', "workload.name: is missing"),
+        (without_today(), "has no policy today"),
     ],
 )
 def test_base_lines_that_are_none(judge: Judge, saved: str | None, said: str) -> None:

@@ -13,8 +13,8 @@ from typing import cast
 
 import pytest
 
-from ptcalc.cli.check import FORMATS
 from ptcalc.cli.main import main
+from ptcalc.report.formats import CHECK as FORMATS
 
 HOSTILE = "\x1b[31m\u202e]]><script>::error::%0A\"'" + "x" * 60
 

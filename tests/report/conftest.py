@@ -65,7 +65,9 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     return compare
 
 
-@pytest.fixture(params=["oracle-sga", "random-touch", "cgroup-in-swap", "hostile-names", "what-ifs-alone"])
+@pytest.fixture(
+    params=["oracle-sga", "random-touch", "cgroup-in-swap", "hostile-names", "hostile-markup", "what-ifs-alone"]
+)
 def case(request: pytest.FixtureRequest) -> tuple[str, Estimate]:
     """Each golden case: its name and its result."""
     name: str = request.param
@@ -286,6 +288,27 @@ def cgroup_in_swap() -> Estimate:
 def hostile_names() -> Estimate:
     """Names that would colour, clear, link or turn around a terminal."""
     name = "[bold red]x[/] \x1b[31mred\x1b[0m\x07\r\nNO. \u202eesrever\u2066 :boom: \ud800 漢字 \x9b2J"
+    return named(name)
+
+
+MARKUP = (
+    "<script>alert(1)</script> ]]> ::error file=x::y --> </style> \"'`|*_~[x](javascript:x)![](http://x) @team #1 &amp;"
+)
+
+
+def hostile_markup() -> Estimate:
+    """Names that would be markup, links, mentions, annotations or formulas in some format."""
+    first = replace(named(MARKUP).policies[0], policy="=cmd|' /C calc'!A0", applies=("@SUM(1+1)", "+1"))
+    return replace(named(MARKUP), name="=1+1", file="-2+3", policies=(first,))
+
+
+def long_names() -> Estimate:
+    """Names of 10,000 characters, half of them markup."""
+    return named("x<" * 5_000)
+
+
+def named(name: str) -> Estimate:
+    """An estimate in which everything that comes from a file is a name."""
     today = policy(
         "today", tables=7 * GIB, vmpte=5 * MIB, group=name, segment=name, reasons=(Reason(name, name, name),)
     )
@@ -314,5 +337,6 @@ CASES: dict[str, Callable[[], Estimate]] = {
     "random-touch": random_touch,
     "cgroup-in-swap": cgroup_in_swap,
     "hostile-names": hostile_names,
+    "hostile-markup": hostile_markup,
     "what-ifs-alone": what_ifs_alone,
 }

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from ptcalc.checking.judging import check
 from ptcalc.checking.result import CheckResult
-from ptcalc.cli.check import FORMATS
+from ptcalc.report.formats import CHECK, render
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,10 +24,7 @@ def examples() -> CheckResult:
         return replace(check(["examples"], today=date(2026, 11, 1)), version="0.1.0")
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", CHECK)
 def test_golden(form: str, examples: CheckResult, golden: Callable[[str, str], None]) -> None:
     """Each format reads as it was reviewed."""
-    module, name = FORMATS[form]
-    render = getattr(import_module(f"ptcalc.report.{module}"), name)
-
-    golden(f"check-examples/{form}", render(examples))
+    golden(f"check-examples/{form}", render(examples, form))

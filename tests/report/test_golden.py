@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ptcalc.report import explain_report, terminal
+from ptcalc.report import explain_report, formats, terminal
 from ptcalc.report.json_report import explain_to_dict, render, to_dict
 from ptcalc.report.page import Screen
 from ptcalc.result import Estimate
@@ -42,6 +42,14 @@ def test_json(case: Case, golden: Golden) -> None:
 
     golden(f"{name}/estimate.json", render(to_dict(estimate)))
     golden(f"{name}/explain.json", render(explain_to_dict(estimate)))
+
+
+@pytest.mark.parametrize("form", ["markdown", "csv"])
+def test_further_formats(case: Case, golden: Golden, form: str) -> None:
+    """Each reads as it was reviewed."""
+    name, estimate = case
+
+    golden(f"{name}/estimate.{form}", formats.render(estimate, form))
 
 
 def test_colours(oracle: Estimate, golden: Golden) -> None:
