@@ -285,6 +285,9 @@ def entries(positions: Positions, node: Node, known: Iterable[str] | None) -> It
         yield key, content
 
 
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels", "fewer levels"
+
+
 class _Composer:
     """Builds the tree from events, with a stack of its own instead of recursion."""
 
@@ -316,6 +319,8 @@ class _Composer:
             mark = error.problem_mark or error.context_mark
             what = ", ".join(part for part in (error.context, error.problem) if part)
             place = Node("", mark.line + 1, mark.column + 1) if mark else Node("", 1, 1)
+            if "nesting depth" in what:  # libyaml from 0.2.6 on has a limit of its own, far beyond this one
+                raise self._error(place, *_TOO_DEEP) from None
             tab = "; tabs do not indent in YAML" if mark and self.positions.is_tab(place) else ""
             raise self._error(place, f"this is no YAML: {what}{tab}", "YAML") from None
         except (yaml.YAMLError, ValueError, OverflowError) as error:
@@ -370,7 +375,7 @@ class _Composer:
         if self.total > MAX_NODES:
             raise self._error(at, f"more than {MAX_NODES:,} values, aliases expanded", "a smaller workload file")
         if len(self.open) + node.height >= MAX_DEPTH:
-            raise self._error(at, f"nested deeper than {MAX_DEPTH} levels", "fewer levels")
+            raise self._error(at, *_TOO_DEEP)
         if not self.open:
             self.root = node
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 
@@ -109,7 +111,8 @@ def test_deep_nesting(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["{" * 60_000, "? " * 60_000, "[{" * 30_000], ids=["braces", "questions", "both"])
 def test_deep_nesting_in_keys(text: str) -> None:
-    assert "stands as a key" in refused(text).message
+    """What is seen first depends on how far the parser reads ahead."""
+    assert re.search("stands as a key|nested deeper", refused(text).message)
 
 
 def test_depth_at_the_limit() -> None:
