@@ -9,18 +9,21 @@ document run in one directory, in which ``<!-- session file: NAME -->`` puts the
 
 from __future__ import annotations
 
-import os
+import contextlib
+import functools
+import io
 import re
 import shlex
 import subprocess
-import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import pytest
 
 import ptcalc
-from ptcalc.cli.main import cli
+from ptcalc.cli.main import cli, main
 from ptcalc.risk import loads_config
 from ptcalc.workload.schema import keys_at
 from tests.reference_pages import FOLDER, pages
@@ -48,19 +51,23 @@ def commands() -> list[str]:
     return list(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
 
 
-def ran(line: str) -> subprocess.CompletedProcess[str]:
-    """Run a command line of ptcalc in the checkout, into a pipe."""
-    words = shlex.split(line)
-    arguments = words[2:] if words[:2] == ["./run", "ptcalc"] else words[1:]
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "ptcalc", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@functools.cache
+def ran(line: str) -> Ran:
+    """Run a command line of ptcalc in the checkout, into a pipe.
+
+    In this process: that it is one of its own as well is what tests/cli/test_process.py establishes.
+    """
+    out, err = io.BytesIO(), io.StringIO()
+    pipe = io.TextIOWrapper(out, encoding="utf-8", write_through=True)
+    with contextlib.chdir(ROOT), redirect_stdout(pipe), redirect_stderr(err):
+        code = main(shlex.split(line.removeprefix("./run "))[1:])
+    return Ran(code, out.getvalue().decode(), err.getvalue())
 
 
 PTCALC = [line for line in commands() if line.startswith(("./run ptcalc ", "ptcalc "))]
@@ -77,12 +84,12 @@ def on_the_kernel(line: str) -> bool:
 def test_command_works(line: str) -> None:
     """Every ptcalc command shown succeeds, says something and complains about nothing."""
     result = ran(line)
-    if result.returncode == 3 and on_the_kernel(line):
-        pytest.skip(result.stderr)
+    if result.code == 3 and on_the_kernel(line):
+        pytest.skip(result.err)
 
-    assert result.returncode == 0, result.stderr
-    assert result.stdout
-    assert not result.stderr
+    assert result.code == 0, result.err
+    assert result.out
+    assert not result.err
 
 
 @pytest.mark.parametrize("line", OTHERS)
@@ -124,8 +131,8 @@ def test_outputs_are_current(path: Path, request: pytest.FixtureRequest) -> None
 
     def printed(found: re.Match[str]) -> str:
         result = ran(found["command"])
-        assert result.returncode == 0, result.stderr
-        return result.stdout
+        assert result.code == 0, result.err
+        return result.out
 
     def output(found: re.Match[str]) -> str:
         return f"<!-- output: {found['command']} -->\n```text\n{printed(found)}```\n"
