@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from fractions import Fraction
 
 from ptcalc import __version__, arch, estimation, risk
 from ptcalc.checking import causes
 from ptcalc.checking.agreements import Accepted, Agreements, Budget, read_agreements, require_policy
 from ptcalc.checking.budgets import missed
+from ptcalc.checking.drawn import drawn
 from ptcalc.checking.files import workload_files
 from ptcalc.checking.result import CheckResult, FileCheck, Problem
 from ptcalc.checking.rules import EXPIRED, INVALID, LEVELS, MEDIANS, RISK, RULES, UNUSED, of_budget
@@ -17,7 +19,8 @@ from ptcalc.checking.settling import Fingerprints, Found, settled
 from ptcalc.errors import InputError, quote
 from ptcalc.policies import Policy, policies_of
 from ptcalc.result import RISK_ORDER, Estimate, PolicyResult, RiskLevel
-from ptcalc.risk.amounts import about
+from ptcalc.risk.amounts import about, percent
+from ptcalc.scenarios.uncertainty import FAIL_PROBABILITY, Sampled
 from ptcalc.workload import loading
 from ptcalc.workload.model import Workload
 
@@ -31,21 +34,23 @@ def check(
     policies: Sequence[str] = JUDGED,
     hypothetical: bool = False,
     fail_on: RiskLevel = FAIL_ON,
+    fail_probability: Fraction = FAIL_PROBABILITY,
     config: str | os.PathLike[str] | None = None,
     today: date | None = None,
 ) -> CheckResult:
     """Judge a workload file or several, and those below folders, under each of some policies.
 
     A file fails where the risk of a policy is ``fail_on`` or worse, where a budget of level error is missed, where an
-    acceptance has expired (its day is before ``today``), and where it is no workload.  ``config`` is the path of a
-    config file, whose budgets and acceptances hold for every file.  Policies that no mainline kernel has are judged
-    only if ``hypothetical``.
+    acceptance has expired (its day is before ``today``), and where it is no workload.  The risk of a file with
+    distributions is the worst level that more than ``fail_probability`` of its samples are at or beyond (`sample`).
+    ``config`` is the path of a config file, whose budgets and acceptances hold for every file.  Policies that no
+    mainline kernel has are judged only if ``hypothetical``.
 
     Raises InputError for a policy that there is not or that may not be judged, a folder without workloads, and a
     config that is none; a broken workload file is a problem of the result.
     """
     policies = tuple(dict.fromkeys(policies))
-    judge = _Judge(policies, hypothetical, fail_on, config, today or date.today())
+    judge = _Judge(policies, hypothetical, fail_on, fail_probability, config, today or date.today())
     names = [files] if isinstance(files, str | os.PathLike) else files
     checks = [judge.file(name) for name in workload_files(map(os.fsdecode, names))]
     checks += judge.own_problems()
@@ -68,10 +73,12 @@ class _Judge:
         policies: Sequence[str],
         hypothetical: bool,
         fail_on: RiskLevel,
+        fail_probability: Fraction,
         config: str | os.PathLike[str] | None,
         today: date,
     ) -> None:
         self.policies, self.hypothetical, self.fail_on, self.today = policies, hypothetical, fail_on, today
+        self.fail_probability = fail_probability
         self.document = None if config is None else risk.read_document(config)
         self.config = risk.Config() if self.document is None else risk.config_of(self.document)
         known = all_policies(self.config)
@@ -89,9 +96,9 @@ class _Judge:
             workload = loading.build(document, geometries=self.config.geometries)
             own = read_agreements(document, policies_of(workload.geometry), hypothetical=self.hypothetical)
             budgets = [*own.budgets, *(each for each in self.common.budgets if not _replaced(each, own.budgets))]
-            estimate = self._estimate(workload, budgets)
+            estimate, sampled = self._estimate(workload, budgets)
             found = [
-                *self._risks(workload, estimate),
+                *self._risks(workload, estimate, sampled),
                 *_missed(workload, estimate, budgets, self.policies),
                 *_findings(estimate),
                 *_medians(workload),
@@ -116,28 +123,40 @@ class _Judge:
         name = self.document.file
         return [FileCheck(name, name, None, None, settled(found, self.document))] if found else []
 
-    def _estimate(self, workload: Workload, budgets: Sequence[Budget]) -> Estimate:
-        """Evaluate the judged policies, and those that budgets are about."""
+    def _estimate(self, workload: Workload, budgets: Sequence[Budget]) -> tuple[Estimate, Sampled | None]:
+        """Evaluate the judged policies, and those that budgets are about.
+
+        The risk levels of a file with distributions are those of its samples, which are returned as well.
+        """
         known = [policy.name for policy in policies_of(workload.geometry)]
         asked = dict.fromkeys([*self.policies, *(budget.policy for budget in budgets if budget.policy)])
         for name in asked:
             if name not in known:
                 message = f"{quote(name)}, which is to be judged, is no policy of {workload.geometry.name}"
                 raise workload.error(("host", "arch"), message, accepted=", ".join(known))
-        return estimation.estimate(workload, policies=list(asked), config=self.config)
+        estimate = estimation.estimate(workload, policies=list(asked), config=self.config)
+        return drawn(workload, estimate, self.config, self.fail_probability)
 
-    def _risks(self, workload: Workload, estimate: Estimate) -> Iterator[Found]:
+    def _risks(self, workload: Workload, estimate: Estimate, sampled: Sampled | None) -> Iterator[Found]:
         """Yield the judged policies whose risk is not ok; those at the threshold fail."""
         for result in map(estimate.policy, self.policies):
             level, memory = result.risk.level, result.memory
             if level == "ok":
                 continue
             fails = RISK_ORDER.index(level) >= RISK_ORDER.index(self.fail_on)
-            message = (
-                f"the risk is {level}: demand is {about(memory.demand_bytes)} of {about(memory.capacity_bytes)},"
-                f" at most {result.risk.max_processes:,} processes fit, here are {estimate.processes:,}"
-            )
             path = causes.of_demand(workload, estimate, result)
+            if sampled is None:
+                message = (
+                    f"the risk is {level}: demand is {about(memory.demand_bytes)} of {about(memory.capacity_bytes)},"
+                    f" at most {result.risk.max_processes:,} processes fit, here are {estimate.processes:,}"
+                )
+            else:
+                odds = sampled.policy(result.policy)
+                worse = "" if level == RISK_ORDER[-1] else " or worse"
+                agreed = percent(self.fail_probability)
+                message = f"the risk is {level}{worse} in {odds.at_least(level)}, at most {agreed} may be"
+                if odds.drivers:
+                    path = workload.positions.resolve(odds.drivers[0].path)
             yield Found(RISK.id, "error" if fails else "warning", message, path, fails, result.policy, RISK.help)
 
     def _valid(self, acceptances: Sequence[Accepted]) -> list[Accepted]:
@@ -194,8 +213,11 @@ def _findings(estimate: Estimate) -> Iterator[Found]:
 def _medians(workload: Workload) -> Iterator[Found]:
     uncertain = workload.positions.uncertain
     if uncertain:
-        many = f"{len(uncertain)} distributions: their medians are" if len(uncertain) > 1 else "the median is"
-        yield Found(MEDIANS.id, MEDIANS.level, f"{many} judged", next(iter(uncertain)), remedy=MEDIANS.help)
+        many = (
+            f"the medians of {len(uncertain)} distributions" if len(uncertain) > 1 else "the median of a distribution"
+        )
+        message = f"figures other than the risk, which is that of samples, are those of {many}"
+        yield Found(MEDIANS.id, MEDIANS.level, message, next(iter(uncertain)), remedy=MEDIANS.help)
 
 
 def _silencing(acceptances: Sequence[Accepted], found: Sequence[Found]) -> set[int]:

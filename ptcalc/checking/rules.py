@@ -17,8 +17,8 @@ EXPIRED = Rule(
 )
 UNUSED = Rule("acceptance-unused", "an acceptance silences nothing", "remove it", "note")
 MEDIANS = Rule(
-    "medians-judged", "medians stand for the distributions of the file",
-    "see ptcalc estimate, which samples them, for the odds of each risk", "note",
+    "medians-judged", "medians stand for the distributions of the file in all figures but the risk",
+    "see ptcalc estimate, which samples them, for percentiles and the odds of each risk", "note",
 )  # fmt: skip
 
 _BUDGETS = {

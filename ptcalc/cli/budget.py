@@ -34,6 +34,7 @@ def init_command(workload: str, margin: str, output: str | None, force: bool, co
         raise click.UsageError("--force: there is no --output to replace")
     import ptcalc
     from ptcalc import risk
+    from ptcalc.checking.drawn import drawn
     from ptcalc.checking.margins import proposed
     from ptcalc.report.budget_report import render
     from ptcalc.workload.sizes import parse_share
@@ -43,7 +44,7 @@ def init_command(workload: str, margin: str, output: str | None, force: bool, co
     settings = None if config is None else risk.load_config(config)
     loaded = ptcalc.load(workload, geometries=settings.geometries if settings else None)
     say_medians(loaded.positions)
-    estimate = ptcalc.estimate(loaded, policies=["today"], config=settings)
+    estimate, _ = drawn(loaded, ptcalc.estimate(loaded, policies=["today"], config=settings), settings)
     text = render(estimate, proposed(estimate, share), share)
     if output is None:
         emit(text)

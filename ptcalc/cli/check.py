@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ptcalc.cli.exports import export_options, read_exports, report
-from ptcalc.cli.options import debug_option, examples
+from ptcalc.cli.options import debug_option, examples, fail_probability_option
 from ptcalc.errors import CheckFailed, InputError
 from ptcalc.report.formats import CHECK
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from ptcalc.checking.result import CheckResult, Problem
     from ptcalc.result import RiskLevel
 
@@ -54,6 +56,7 @@ SHOWN = 5  # files that are named on standard error
     show_default=True,
     help="Fail if the risk of a judged policy is this or worse.",
 )
+@fail_probability_option
 @click.option("--config", metavar="FILE", help="Thresholds, budgets and acceptances for all files.")
 @export_options
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 though a check has failed.")
@@ -64,6 +67,7 @@ def command(
     policies: tuple[str, ...],
     hypothetical: bool,
     fail_on: RiskLevel,
+    fail_probability: Fraction | None,
     config: str | None,
     exports: tuple[str, ...],
     force: bool,
@@ -76,8 +80,16 @@ def command(
     """
     to_write = read_exports(exports, CHECK, force=force)
     from ptcalc.checking.judging import JUDGED, check
+    from ptcalc.scenarios.uncertainty import FAIL_PROBABILITY
 
-    result = check(files, policies=policies or JUDGED, hypothetical=hypothetical, fail_on=fail_on, config=config)
+    result = check(
+        files,
+        policies=policies or JUDGED,
+        hypothetical=hypothetical,
+        fail_on=fail_on,
+        fail_probability=FAIL_PROBABILITY if fail_probability is None else fail_probability,
+        config=config,
+    )
     report(CHECK, form, result, to_write, force=force)
     if form == "github":
         _summarize(result)

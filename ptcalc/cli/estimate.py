@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from ptcalc.cli.exports import export_options, read_exports, report
-from ptcalc.cli.options import arch_option, examples, question, workload_options
+from ptcalc.cli.options import arch_option, examples, fail_probability_option, question, workload_options
 from ptcalc.cli.progress import bar
 from ptcalc.errors import CheckFailed
 from ptcalc.report.formats import ESTIMATE, UNCERTAIN
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from ptcalc.estimation import Asked
-    from ptcalc.result import Estimate, RiskLevel
-    from ptcalc.scenarios.uncertainty import Sampled
+    from ptcalc.result import Estimate, PolicyResult, RiskLevel
+    from ptcalc.scenarios.uncertainty import PolicyOdds, Sampled
 
 
 # Those of ptcalc.scenarios.uncertainty, which is not loaded for a help text.
@@ -31,6 +33,7 @@ MAX_SAMPLES, MAX_SEED = 1_000_000, (1 << 63) - 1
         "ptcalc estimate examples/oracle-sga-1500.yaml --policy hugetlb-2M --fail-on warning",
         "ptcalc estimate examples/oracle-sga-uncertain.yaml --samples 2000",
         "ptcalc estimate examples/oracle-sga-1500.yaml --format markdown --export json=/dev/null",
+        "ptcalc estimate examples/oracle-sga-uncertain.yaml --policy hugetlb-2M --fail-on oom --fail-probability 1%",
     ),
 )
 @workload_options(*ESTIMATE)
@@ -52,6 +55,7 @@ MAX_SAMPLES, MAX_SEED = 1_000_000, (1 << 63) - 1
     type=click.Choice(["warning", "critical", "oom"]),
     help="Exit with 1 if the risk of today, or of a chosen policy that can be deployed, is this or worse.",
 )
+@fail_probability_option
 def command(
     workload: str,
     form: str,
@@ -66,21 +70,28 @@ def command(
     exports: tuple[str, ...],
     force: bool,
     fail_on: RiskLevel | None,
+    fail_probability: Fraction | None,
 ) -> None:
     """Say what page tables cost under every policy, and whether the machine still fits.
 
     WORKLOAD is a YAML file, or - for standard input.  Where it has distributions in place of numbers, it is drawn
     many times, and the report says how likely each risk is.
     """
+    if fail_probability is not None and fail_on is None:
+        raise click.UsageError("--fail-probability: --fail-on says from which risk level on")
     to_write = read_exports(exports, ESTIMATE, force=force)
     asked = question(workload, policies=policies, choices=choices, strict=strict, config=config, arch=arch)
     if asked.workload.positions.uncertain:
-        if fail_on is not None:
-            raise click.BadParameter("it judges one estimate, and this file has distributions", param_hint="--fail-on")
         _require_sampled([("--format", form), *(("--export", each) for each, _ in to_write)])
-        report(UNCERTAIN, form, _sample(asked, samples, seed, jobs, strict=strict), to_write, force=force)
+        sampled = _sample(asked, samples, seed, jobs, strict=strict)
+        if fail_on is not None:
+            _require_judged(sampled, policies)
+        report(UNCERTAIN, form, sampled, to_write, force=force)
+        if fail_on is not None:
+            _check_samples(sampled, policies, fail_on, fail_probability)
         return
-    for name, value in (("--samples", samples), ("--seed", seed), ("--jobs", jobs)):
+    of_samples = {"--samples": samples, "--seed": seed, "--jobs": jobs, "--fail-probability": fail_probability}
+    for name, value in of_samples.items():
         if value is not None:
             raise click.BadParameter(
                 "no number of this file is a distribution, so that nothing is drawn", param_hint=name
@@ -125,27 +136,45 @@ def _sample(asked: Asked, samples: int | None, seed: int | None, jobs: int | Non
         )
 
 
-def _judged(policies: tuple[str, ...]) -> tuple[str, ...]:
-    return policies or ("today",)
+Answered = TypeVar("Answered", bound="PolicyResult | PolicyOdds")
 
 
-def _require_judged(estimate: Estimate, policies: tuple[str, ...]) -> None:
-    if not any(r.availability.deployable for r in estimate.policies if r.policy in _judged(policies)):
+def _judged(answers: Iterable[Answered], policies: Sequence[str]) -> list[Answered]:
+    """Return the answers that --fail-on is about: of what can be deployed, and was chosen."""
+    chosen = policies or ("today",)
+    return [each for each in answers if each.policy in chosen and each.availability.deployable]
+
+
+def _require_judged(result: Estimate | Sampled, policies: Sequence[str]) -> None:
+    if not _judged(result.policies, policies):
         raise click.BadParameter(
             f"it judges policies that a mainline kernel has; {', '.join(policies)} cannot be deployed",
             param_hint="--fail-on",
         )
 
 
-def _check(estimate: Estimate, policies: tuple[str, ...], fail_on: RiskLevel) -> None:
+def _check(estimate: Estimate, policies: Sequence[str], fail_on: RiskLevel) -> None:
     from ptcalc.result import RISK_ORDER
 
     failed = [
         f"{result.policy} is {result.risk.level}"
-        for result in estimate.policies
-        if result.policy in _judged(policies)
-        and result.availability.deployable
-        and RISK_ORDER.index(result.risk.level) >= RISK_ORDER.index(fail_on)
+        for result in _judged(estimate.policies, policies)
+        if RISK_ORDER.index(result.risk.level) >= RISK_ORDER.index(fail_on)
     ]
     if failed:
         raise CheckFailed(f"the risk is at or above --fail-on {fail_on}: {', '.join(failed)}")
+
+
+def _check_samples(sampled: Sampled, policies: Sequence[str], fail_on: RiskLevel, share: Fraction | None) -> None:
+    from ptcalc.risk.amounts import percent
+    from ptcalc.scenarios.uncertainty import FAIL_PROBABILITY
+
+    allowed = FAIL_PROBABILITY if share is None else share
+    failed = [
+        f"{odds.policy} in {odds.at_least(fail_on)}"
+        for odds in _judged(sampled.policies, policies)
+        if odds.exceeds(allowed, fail_on)
+    ]
+    if failed:
+        limit = f"--fail-on {fail_on} more often than allowed ({percent(allowed)})"
+        raise CheckFailed(f"the risk is at or above {limit}: {', '.join(failed)}")

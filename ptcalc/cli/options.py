@@ -12,6 +12,8 @@ import click
 from ptcalc.errors import InputError, nearest, printable, quote
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from ptcalc.cli.main import Settings
     from ptcalc.estimation import Asked
 
@@ -58,6 +60,26 @@ def arch_option(command: Command) -> Command:
     return click.option("--arch", metavar="NAME", help="In place of the file's host.arch; see ptcalc arch list.")(
         command
     )
+
+
+def _probability(_ctx: click.Context, _option: click.Parameter, text: str | None) -> Fraction | None:
+    if text is None:
+        return None
+    from ptcalc.workload.sizes import parse_share
+
+    with named("--fail-probability"):
+        return parse_share(text, accepted="a share of the samples, such as 5% or 0.1%")
+
+
+def fail_probability_option(command: Command) -> Command:
+    """Add ``--fail-probability``, what ``--fail-on`` allows of the samples of a file with distributions."""
+    return click.option(
+        "--fail-probability",
+        metavar="SHARE",
+        callback=_probability,
+        help="Of a file with distributions: let --fail-on fail if more of the samples than this are at its level or"
+        " beyond; 0% for any.  [default: 5%]",
+    )(command)
 
 
 def workload_options(*forms: str) -> Callable[[Command], Command]:

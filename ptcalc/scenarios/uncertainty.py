@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from fractions import Fraction
 from hashlib import blake2b
 from math import sqrt
 from os import PathLike
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 
 from ptcalc.errors import InputError
 from ptcalc.policies import policies_of
-from ptcalc.result import RISK_ORDER, Assumption, Availability
+from ptcalc.result import RISK_ORDER, Assumption, Availability, RiskLevel
 from ptcalc.risk import Config
+from ptcalc.risk.amounts import percent
 from ptcalc.scenarios.block import Block, Numbers
 from ptcalc.scenarios.running import Shared, in_order
 from ptcalc.scenarios.study import Study
@@ -37,6 +39,7 @@ MAX_SEED = (1 << 63) - 1
 BLOCK = 1 << 14  # samples evaluated at once
 PERCENTILES = (5, 50, 95)
 CONFIDENCE = 0.95
+FAIL_PROBABILITY = Fraction(5, 100)  # what a check allows of samples at its threshold or beyond
 _NORMAL = 1.959963984540054  # the quantile of (1 + CONFIDENCE) / 2
 _FIGURES = ("page_tables_bytes", "used_bytes", "headroom_bytes", "risk")
 
@@ -62,6 +65,10 @@ class Odds:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        between = f"{percent(self.low)} to {percent(self.high)}"
+        return f"{percent(self.probability)} of the samples ({between} at {100 * CONFIDENCE:.0f} % confidence)"
+
 
 @dataclass(frozen=True, slots=True)
 class Driver:
@@ -86,6 +93,20 @@ class PolicyOdds:
     used_bytes: Percentiles
     headroom_bytes: Percentiles
     drivers: tuple[Driver, ...]
+
+    def at_least(self, level: RiskLevel) -> Odds:
+        """Return the odds of a risk level or a worse one."""
+        worse = RISK_ORDER[RISK_ORDER.index(level) :]
+        samples = sum(odds.samples for odds in self.levels.values())
+        return wilson(sum(self.levels[each].samples for each in worse), samples)
+
+    def exceeds(self, allowed: Fraction, level: RiskLevel) -> bool:
+        """Whether more than ``allowed`` of the samples (from 0 to 1) are at a risk level or beyond."""
+        return self.at_least(level).samples > allowed * sum(odds.samples for odds in self.levels.values())
+
+    def worst(self, allowed: Fraction) -> RiskLevel:
+        """Return the worst level that more than ``allowed`` of the samples are at, or beyond."""
+        return next((level for level in reversed(RISK_ORDER) if self.exceeds(allowed, level)), "ok")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from ptcalc import CheckResult, InputError, check
+from ptcalc import CheckResult, InputError, check, loads, sample
 from tests.checking.conftest import WORKLOAD, Judge
 
 ROOT = Path(__file__).parents[2]
@@ -164,13 +165,31 @@ def test_a_mapping_keeps_its_fingerprint_when_another_comes_before_it(judge: Jud
     assert before[1] == after[1]
 
 
-def test_medians_are_said(judge: Judge) -> None:
-    text = WORKLOAD.replace("count: 200", "count: {triangular: [100, 200, 300]}")
-    result = judge("", {"a.yaml": text}, paths=["a.yaml"])
-    (note,) = [problem for problem in result.problems if problem.rule == "medians-judged"]
+def test_files_with_distributions_are_judged_by_samples(judge: Judge) -> None:
+    """The risk is what more than the allowed samples reach, at the number that drives it; the rest are medians."""
+    text = WORKLOAD.replace("count: 200", "count: {triangular: [100, 200, 300]}").replace("64 GiB", "46 GiB")
+    text += "budgets: [{rule: risk, at_most: warning}]\n"
+    odds = sample(loads(text), policies=["today"]).policy("today")
+    for share in (Fraction(0), Fraction(5, 100), Fraction(1, 2)):
+        result = judge("", {"a.yaml": text}, paths=["a.yaml"], fail_probability=share)
+        [file] = result.files
+        rules = {problem.rule: problem for problem in file.problems}
 
-    assert (note.line, note.level) == (8, "note")
-    assert result.passed
+        assert file.risk == odds.worst(share)
+        assert rules["risk"].fails == (file.risk == "oom")
+        assert str(odds.at_least(odds.worst(share))) in rules["risk"].message
+        assert ("budget-risk" in rules) == (file.risk in ("critical", "oom"))
+        assert (rules["risk"].line, rules["medians-judged"].line) == (8, 8)
+        assert rules["medians-judged"].level == "note"
+    assert odds.worst(Fraction(0)) != odds.worst(Fraction(1, 2))
+
+
+def test_a_draw_that_cannot_be_makes_a_broken_file(judge: Judge) -> None:
+    text = WORKLOAD.replace("size: 24 GiB", "size: {uniform: [1 GiB, 24 GiB]}")
+    text = text.replace("- segment: cache", "- {segment: cache, length: 2 GiB}")
+    result = judge("", {"a.yaml": text}, paths=["a.yaml"])
+
+    assert [problem.rule for problem in result.problems] == ["invalid-workload"]
 
 
 def test_the_worst_comes_first(judge: Judge) -> None:

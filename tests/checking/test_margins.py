@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ptcalc
+from ptcalc.checking.drawn import drawn
 from ptcalc.checking.margins import above, below, proposed
 from ptcalc.report.budget_report import render
 from ptcalc.workload.sizes import parse_size
@@ -19,7 +20,8 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 
 
 def made(text: str, margin: Fraction) -> str:
-    estimate = ptcalc.estimate(ptcalc.loads(text), policies=["today"])
+    workload = ptcalc.loads(text)
+    estimate, _ = drawn(workload, ptcalc.estimate(workload, policies=["today"]), None)
     return render(estimate, proposed(estimate, margin), margin)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+import ptcalc
 from ptcalc.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +66,11 @@ def test_json(uncertain: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("uncertain", ["--samples", "0"], "1<=x<=1000000"),
         ("uncertain", ["--samples", "2000000"], "1<=x<=1000000"),
         ("uncertain", ["--seed", "-1"], "0<=x"),
-        ("uncertain", ["--fail-on", "oom"], "this file has distributions"),
+        ("uncertain", ["--fail-on", "oom", "--policy", "mshare"], "mshare cannot be deployed"),
+        ("uncertain", ["--fail-on", "oom", "--fail-probability", "0.05"], "such as 5% or 0.1%"),
+        ("uncertain", ["--fail-on", "oom", "--fail-probability", "120%"], "more than 100%"),
+        ("uncertain", ["--fail-probability", "5%"], "--fail-on says from which risk level on"),
+        ("small", ["--fail-on", "oom", "--fail-probability", "5%"], "no number of this file is a distribution"),
         ("uncertain", ["--policy", "tody"], "did you mean 'today'?"),
     ],
 )
@@ -77,6 +83,42 @@ def test_wrong_usage(
     out, err = capsys.readouterr()
     assert out == ""
     assert said in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["oom"], 1),  # 6.63 % of the samples
+        (["oom", "--fail-probability", "10%"], 0),
+        (["oom", "--fail-probability", "0%", "--policy", "hugetlb-2M"], 1),
+        (["warning", "--fail-probability", "50%", "--policy", "today", "--policy", "hugetlb-2M"], 1),
+        (["warning", "--fail-probability", "55%"], 0),
+        (["critical", "--fail-probability", "100%"], 0),
+    ],
+)
+def test_fail_on_counts_samples(
+    uncertain: Path, arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """More of them at the level or beyond than are allowed fail, after the report; never one that is not judged."""
+    assert main(["estimate", str(uncertain), "--format", "json", "--fail-on", *arguments]) == code
+
+    out, err = capsys.readouterr()
+    assert err.count("\n") == code
+    if arguments == ["oom"]:
+        (odds,) = (each["risk"]["oom"] for each in json.loads(out)["policies"] if each["policy"] == "today")
+        assert f"allowed (5.00 %): today in {odds['samples'] / 100:.2f} % of the samples (" in err
+
+
+def test_exactly_what_is_allowed_passes(uncertain: Path) -> None:
+    odds = ptcalc.sample(uncertain, samples=200, policies=["today"]).policy("today")
+    share = Fraction(odds.at_least("oom").samples, 200)
+
+    assert 0 < share < 1
+    assert not odds.exceeds(share, "oom")
+    assert odds.exceeds(share - Fraction(1, 10**9), "oom")
+    assert odds.worst(share) == "critical"
+    assert odds.worst(Fraction(0)) == "oom"
+    assert odds.worst(Fraction(1)) == "ok"
 
 
 def test_strict_and_arch_hold_for_samples(uncertain: Path, capsys: pytest.CaptureFixture[str]) -> None:
