@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ptcalc.engine.numbers import Number, agreed, larger, smaller
@@ -48,24 +47,18 @@ class SegmentPlan:
         """Page size of the first part, bytes."""
         return self.parts[0].page
 
-    def pieces(self) -> tuple[tuple[Number, Number, Part], ...]:
-        """Cut the segment into files: (lo, hi, part), offsets as written."""
-        cuts = []
-        for part in self.parts:
-            first = part.lo // self.piece
-            many = agreed(-(-part.hi // self.piece) - first)
-            edges = [part.lo, *((first + number) * self.piece for number in range(1, many)), part.hi]
-            cuts += [(lo, hi, part) for lo, hi in pairwise(edges)]
-        return tuple(cuts)
+    def rounded(self, part: Part, page: int) -> Number:
+        """Bytes of a part of which each piece is rounded up to a page size."""
+        first = smaller(part.hi, (part.lo // self.piece + 1) * self.piece)
+        whole, rest = divmod(part.hi - first, self.piece)
+        return round_up(first - part.lo, page) + whole * round_up(self.piece, page) + round_up(rest, page)
 
     def huge_bytes(self) -> dict[int, Number]:
         """Bytes of hugetlb pages that the segment reserves, by page size; rounded up once per piece."""
         need: dict[int, Number] = {}
         for part in self.parts:
             if part.backing == "hugetlb":
-                whole, rest = divmod(part.hi - part.lo, self.piece)
-                bytes_ = whole * round_up(self.piece, part.page) + round_up(rest, part.page)
-                need[part.page] = need.get(part.page, 0) + bytes_
+                need[part.page] = need.get(part.page, 0) + self.rounded(part, part.page)
         return need
 
 

@@ -301,15 +301,18 @@ class _Pieces:
     """
 
     def __init__(self, segment: SegmentPlan, layouts: int) -> None:
-        cuts = segment.pieces()
-        if layouts == 1:
-            self.lo = np.array([[lo for lo, _, _ in cuts]], np.int64).reshape(1, -1)
-            self.hi = np.array([[hi for _, hi, _ in cuts]], np.int64).reshape(1, -1)
-        else:
-            self.lo = np.stack([flat(lo, layouts) for lo, _, _ in cuts], axis=1)
-            self.hi = np.stack([flat(hi, layouts) for _, hi, _ in cuts], axis=1)
-        self.page = np.array([part.page for _, _, part in cuts], np.int64)
-        self.backing = np.array([BACKINGS.index(part.backing) for _, _, part in cuts], np.int64)
+        lows, highs, pages, backings = [], [], [], []
+        for part in segment.parts:
+            first = part.lo // segment.piece
+            inner = np.arange(1, agreed(-(-part.hi // segment.piece) - first))
+            lo, hi, start, piece = (flat(value, layouts)[:, None] for value in (part.lo, part.hi, first, segment.piece))
+            cuts = (start + inner) * piece
+            lows += [lo, cuts]
+            highs += [cuts, hi]
+            pages.append(np.full(len(inner) + 1, part.page))
+            backings.append(np.full(len(inner) + 1, BACKINGS.index(part.backing)))
+        self.lo, self.hi = np.concatenate(lows, axis=1), np.concatenate(highs, axis=1)
+        self.page, self.backing = np.concatenate(pages), np.concatenate(backings)
         self.rounded = -(-(self.hi - self.lo) // self.page) * self.page
         self.pos = np.cumsum(self.rounded, axis=1) - self.rounded
         self.base = 0

@@ -85,9 +85,7 @@ def segments(layout: Layout, context: Context, counts: Sequence[Number]) -> tupl
 
 def _whole(plan: SegmentPlan, huge: int) -> Number:
     """Bytes of a whole segment, each piece rounded up to its page (`huge`: to a transparent huge page)."""
-    return sum(
-        round_up(hi - lo, huge if huge and part.backing != "hugetlb" else part.page) for lo, hi, part in plan.pieces()
-    )
+    return sum(plan.rounded(part, huge if huge and part.backing != "hugetlb" else part.page) for part in plan.parts)
 
 
 def _mappers(layout: Layout, counts: Sequence[Number], segment: int) -> Number:
