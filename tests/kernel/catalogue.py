@@ -59,11 +59,10 @@ def base_pages() -> Iterator[Layout]:
     sparse = {"every": 2 * MIB}
     yield one("memfd-8G-every-2M", Segment("memfd", 8 * GIB), Mapping("s", BASE, 8 * GIB, touch=sparse), count=2)
     yield one(
-        "memfd-300G-every-2M",
+        "memfd-300G-every-16M",
         Segment("memfd", 300 * GIB),
-        Mapping("s", BASE, 300 * GIB, touch=sparse),
+        Mapping("s", BASE, 300 * GIB, touch={"every": 16 * MIB}),
         count=3,
-        memory=3 * GIB,
     )
     yield one(
         "memfd-600G-every-3G",
@@ -290,8 +289,8 @@ def scattered() -> Iterator[Layout]:
         "scattered-few": {"pages": 150},
         "scattered-amount": {"amount": 24 * MIB, "pattern": "scattered"},
         "scattered-same": {"pages": 3000, "pattern": "scattered", "overlap": "same"},
-        "clustered": {"amount": 64 * MIB, "pattern": "clustered", "cluster": 64 * KIB},
-        "clustered-wide": {"amount": 96 * MIB, "pattern": "clustered", "cluster": 3 * MIB},
+        "clustered": {"amount": 24 * MIB, "pattern": "clustered", "cluster": 64 * KIB},
+        "clustered-wide": {"amount": 36 * MIB, "pattern": "clustered", "cluster": 3 * MIB},
         "hot-and-rest": [
             {"amount": 16 * MIB, "pattern": "contiguous"},
             {"pages": 2000, "pattern": "scattered"},
@@ -442,7 +441,7 @@ def counted() -> Iterator[Layout]:
 
     Base-page segments are in memory beforehand: a cgroup's counter would show their page-cache nodes too.
     """
-    yield from (layout for layout in [*hugetlb(), *generated_hugetlb()] if len(layout.processes()) > 1)
+    yield from (layout for layout in [*hugetlb(), *generated_hugetlb(number=10)] if len(layout.processes()) > 1)
     yield one("counted-memfd", Segment("memfd", 16 * MIB, fill=True), Mapping("s", BASE + MIB, 16 * MIB), count=8)
     yield one(
         "counted-thp",

@@ -8,15 +8,18 @@ import pytest
 
 import ptcalc
 from ptcalc.errors import CannotDoHere
+from ptcalc.verify import experiment
 
 pytestmark = pytest.mark.kernel
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
-MEMORY = 300 << 20
+MEMORY = 120 << 20
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_kernel_says_the_same(path: Path) -> None:
+def test_kernel_says_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Most of the time goes into waiting; a reading that comes too early only makes another run necessary.
+    monkeypatch.setattr(experiment, "STILL", 4)
     try:
         found = ptcalc.verify_workload(ptcalc.load(path), max_memory=MEMORY, allow_sysctl=True)
     except CannotDoHere as error:
