@@ -33,7 +33,7 @@ CASES: list[tuple[str, list[str], bool]] = [
     ("ptcalc --ver", ["--version"], True),
     ("ptcalc arch ", ["list", "show"], True),
     ("ptcalc budget ", ["init"], True),
-    ("ptcalc estimate --fo", ["--format"], True),
+    ("ptcalc estimate --forma", ["--format"], True),
     ("ptcalc estimate --format ", ["text", "json"], False),
     ("ptcalc check --fail-on ", ["warning", "critical", "oom"], False),
     ("ptcalc estimate --policy huge", ["hugetlb-2M", "hugetlb-1G"], True),
