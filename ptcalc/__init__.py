@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ptcalc.capture import Capture, capture_oom_log, capture_system
     from ptcalc.checking.judging import check
     from ptcalc.checking.result import Acceptance, CheckResult, FileCheck, Problem, Rule
+    from ptcalc.diffing import diff
+    from ptcalc.diffing.result import Diff
     from ptcalc.errors import CannotDoHere, CheckFailed, InputError, PtcalcError
     from ptcalc.estimation import estimate
     from ptcalc.recommend import Recommendations, recommend_changes
@@ -57,6 +59,8 @@ _HOMES = {
     "ptcalc.capture": ("Capture", "capture_oom_log", "capture_system"),
     "ptcalc.checking.judging": ("check",),
     "ptcalc.checking.result": ("Acceptance", "CheckResult", "FileCheck", "Problem", "Rule"),
+    "ptcalc.diffing": ("diff",),
+    "ptcalc.diffing.result": ("Diff",),
     "ptcalc.errors": ("CannotDoHere", "CheckFailed", "InputError", "PtcalcError"),
     "ptcalc.estimation": ("estimate",),
     "ptcalc.recommend": ("Recommendations", "recommend_changes"),
@@ -100,6 +104,7 @@ __all__ = [
     "Capture",
     "CheckFailed",
     "CheckResult",
+    "Diff",
     "Estimate",
     "Figure",
     "FileCheck",
@@ -132,6 +137,7 @@ __all__ = [
     "capture_oom_log",
     "capture_system",
     "check",
+    "diff",
     "estimate",
     "load",
     "load_result",

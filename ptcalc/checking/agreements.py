@@ -17,7 +17,7 @@ from ptcalc.checking.rules import ACCEPTABLE
 from ptcalc.errors import InputError, nearest, quote
 from ptcalc.policies import Policy
 from ptcalc.result import RISK_ORDER, RiskLevel
-from ptcalc.workload.sizes import kind_of, parse_amount, parse_count, parse_size
+from ptcalc.workload.sizes import kind_of, parse_amount, parse_count, parse_growth, parse_size
 from ptcalc.workload.source import Node, Positions, entries
 
 BudgetRule = Literal["risk", "headroom", "page_tables", "page_tables_per_process", "max_processes", "growth"]
@@ -26,7 +26,6 @@ T = TypeVar("T")
 
 MAX_AGREEMENTS = 1000  # of one file
 MAX_TEXT = 1000  # characters of a message, a link or a reason
-MAX_GROWTH = 1000  # in units of the base line
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,14 +215,6 @@ def _day(text: str) -> date:
     raise InputError(f"{quote(text)} is no day", accepted="a day such as 2027-03-31")
 
 
-def _growth(text: str) -> Fraction:
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*%", text, re.ASCII)
-    share = Fraction(match[1]) / 100 if match else None
-    if share is None or share > MAX_GROWTH:
-        raise InputError(f"{quote(text)} is no growth", accepted=f"a share such as 5%, at most {100 * MAX_GROWTH:,}%")
-    return share
-
-
 def _risk(text: str) -> int:
     return [*RISK_ORDER].index(cast("RiskLevel", _word(*RISK_ORDER)(text)))
 
@@ -235,7 +226,7 @@ _BOUNDS: dict[BudgetRule, tuple[str, Callable[[str], int | Fraction], tuple[str,
     "page_tables": ("at_most", parse_amount, ()),
     "page_tables_per_process": ("at_most", parse_size, ()),
     "max_processes": ("at_least", parse_count, ()),
-    "growth": ("at_most", _growth, ("of", "baseline")),
+    "growth": ("at_most", parse_growth, ("of", "baseline")),
 }
 # What may stand at each key.
 _NEEDED = {

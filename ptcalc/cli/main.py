@@ -33,6 +33,7 @@ COMMANDS = {
     "render": ("ptcalc.cli.render", "A saved result in another format."),
     "sweep": ("ptcalc.cli.sweep", "The same with other values, on other machines."),
     "solve": ("ptcalc.cli.solve", "The largest value that still fits."),
+    "diff": ("ptcalc.cli.diff", "What a change does, and which edited line does it."),
     "check": ("ptcalc.cli.check", "Do workloads keep to what a team has agreed on? For CI."),
     "budget": ("ptcalc.cli.budget", "Budgets for check, from today's figures."),
     "init": ("ptcalc.cli.init", "A workload file to start from, or of a database's configuration."),

@@ -48,7 +48,7 @@ def loads_result(text: str | bytes, *, name: str = "<string>") -> Estimate:
     return estimate_of(parse(text, name), name)
 
 
-def read_bytes(path: str | os.PathLike[str]) -> tuple[bytes, str]:
+def read_bytes(path: str | os.PathLike[str], accepted: str = FILES) -> tuple[bytes, str]:
     """Return what a file holds, and its name; ``-`` is standard input.  Raises InputError, also for MAX_BYTES."""
     name = os.fsdecode(path)
     try:
@@ -60,7 +60,7 @@ def read_bytes(path: str | os.PathLike[str]) -> tuple[bytes, str]:
                 data = file.read(MAX_BYTES + 1)
     except (AttributeError, OSError, ValueError) as error:
         what = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"cannot be read: {what}", file=name, accepted=FILES) from None
+        raise InputError(f"cannot be read: {what}", file=name, accepted=accepted) from None
     if len(data) > MAX_BYTES:
         raise InputError(f"more than {MAX_BYTES >> 20} MiB", file=name, accepted="a smaller file")
     return data, name
@@ -69,12 +69,12 @@ def read_bytes(path: str | os.PathLike[str]) -> tuple[bytes, str]:
 def parse(text: str | bytes, name: str) -> dict[str, Any]:
     """Return the JSON object of a text.  Raises InputError for anything else."""
     try:
-        text = _decoded(text)
+        text = decoded(text)
         found = json.loads(text)
     except json.JSONDecodeError as error:
         lines = error.doc.splitlines()
         quoted = lines[error.lineno - 1] if error.lineno <= len(lines) else ""
-        message = f"this is no JSON: {error.msg[:1].lower()}{error.msg[1:]}"
+        message = f"this is no JSON: {error.msg[:1].lower()}{error.msg[1:].removesuffix(' starting at')}"
         raise InputError(
             message, file=name, line=error.lineno, column=error.colno, quoted=quoted, accepted=SAVED
         ) from None
@@ -120,7 +120,8 @@ def _validator(shape: str) -> SchemaValidator:
     return SchemaValidator(getattr(shapes, shape))
 
 
-def _decoded(text: str | bytes) -> str:
+def decoded(text: str | bytes) -> str:
+    """Return JSON as text, whatever the encoding that a shell has written.  Raises UnicodeDecodeError."""
     if isinstance(text, str):
         return text.removeprefix("\ufeff")
     return text.decode(json.detect_encoding(text), "strict").removeprefix("\ufeff")

@@ -13,6 +13,7 @@ from fractions import Fraction
 from ptcalc.errors import InputError, quote
 
 SIZE_LIMIT = 1 << 62  # sizes stay below, so that sums of two fit int64
+MAX_GROWTH = 1000  # in units of what grows
 MAX_COUNT = 4_194_304  # PID_MAX_LIMIT of 64-bit kernels (include/linux/threads.h)
 
 SIZES = "a size such as 300 GiB, 512M or a whole number of bytes"
@@ -78,6 +79,15 @@ def parse_share(text: str, *, accepted: str = AMOUNTS) -> Fraction:
     share = _exact(match[1], match[2], stripped, accepted) / 100
     if share > 1:
         raise InputError(f"{quote(stripped)} is more than 100%", accepted="a share from 0% to 100%")
+    return share
+
+
+def parse_growth(text: str) -> Fraction:
+    """Return a percentage of growth, which may be more than 100 %, as a fraction from 0 to MAX_GROWTH."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*%", text.strip(), re.ASCII)
+    share = Fraction(match[1]) / 100 if match else None
+    if share is None or share > MAX_GROWTH:
+        raise InputError(f"{quote(text)} is no growth", accepted=f"a share such as 5%, at most {100 * MAX_GROWTH:,}%")
     return share
 
 
