@@ -13,6 +13,7 @@ from ptcalc.diffing.result import FIGURES, Method, Moved
 from ptcalc.errors import InputError
 from ptcalc.estimation import Asked
 from ptcalc.policies import Outcome
+from ptcalc.workload import Workload
 from ptcalc.workload.loading import build
 from ptcalc.workload.source import Positions
 
@@ -40,18 +41,23 @@ class Evaluated:
             self.known[key] = self._evaluate(key)
         return self.known[key]
 
-    def _evaluate(self, chosen: frozenset[int]) -> Answer | None:
+    def _workload(self, chosen: frozenset[int]) -> Workload | None:
         before, after = self.base.workload.positions, self.new.workload.positions
         if len(chosen) == len(self.edits):
-            asked, document = self.new, Positions(after.file, after.text, after.root)
+            document = Positions(after.file, after.text, after.root)
         else:
-            asked = self.base
             document = applied(before, after, [self.edits[number] for number in sorted(chosen)])
-        config = asked.config or risk.Config()
-        geometries = {**self.base.workload.geometries, **self.new.workload.geometries}
         try:
-            workload = build(document, geometries=geometries)
-            outcomes = estimation.evaluate(workload, self.policies, asked.choices)
+            return build(document, geometries={**self.base.workload.geometries, **self.new.workload.geometries})
+        except InputError:
+            return None
+
+    def _evaluate(self, chosen: frozenset[int]) -> Answer | None:
+        workload, config = self._workload(chosen), self.base.config or risk.Config()
+        if workload is None:
+            return None
+        try:
+            outcomes = estimation.evaluate(workload, self.policies, self.base.choices)
         except InputError:
             return None
         return {outcome.name: _figures(outcome, config) for outcome in outcomes}
@@ -59,14 +65,14 @@ class Evaluated:
     def join_what_belongs_together(self) -> None:
         """Make one edit of those that only make sense together, the nearest ones first."""
         while len(self.edits) > 1:
-            broken = next((place for place in range(len(self.edits)) if self.answer([place]) is None), None)
+            broken = next((each for each in range(len(self.edits)) if not self._workload(frozenset([each]))), None)
             if broken is None:
                 return
             others = sorted(
                 (place for place in range(len(self.edits)) if place != broken),
                 key=lambda place: (-common(self.edits[place].path, self.edits[broken].path), place),
             )
-            partner = next((each for each in others if self.answer([broken, each]) is not None), others[0])
+            partner = next((each for each in others if self._workload(frozenset([broken, each]))), others[0])
             first, second = sorted((broken, partner))
             self.edits[first] = self.edits[first].joined(self.edits[second])
             del self.edits[second]

@@ -18,7 +18,7 @@ from ptcalc import Diff, InputError, diff, risk
 from ptcalc.diffing.edits import MOST
 from ptcalc.report.formats import DIFF, render
 
-MANY = int(os.environ.get("PTCALC_EXAMPLES", "15"))
+MANY = int(os.environ.get("PTCALC_EXAMPLES", "8"))
 WORKLOAD = """\
 version: 1
 name: two groups
@@ -247,7 +247,11 @@ def saved(tmp_path: Path, text: str, name: str = "saved.json", **options: Any) -
 def test_a_saved_result_is_asked_no_more_and_says_what_is_asked(tmp_path: Path) -> None:
     """The workload beside it gets its policies, thresholds and choices."""
     config = risk.loads_config("levels: {ok: 60%}")
-    options: dict[str, Any] = {"policies": ["today", "file-shared"], "config": config, "choices": {"file-shared.phases": "zero"}}
+    options: dict[str, Any] = {
+        "policies": ["today", "file-shared"],
+        "config": config,
+        "choices": {"file-shared.phases": "zero"},
+    }
     base = saved(tmp_path, WORKLOAD, **options)
     new = tmp_path / "new.yaml"
     new.write_text(WORKLOAD.replace("count: 200", "count: 300"))
