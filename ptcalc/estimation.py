@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -116,8 +117,16 @@ def evaluate(
     space, and for more pieces than ptcalc evaluates.
     """
     check_names(workload, names, choices)
-    try:
+    with placing(workload):
         return policies.evaluate(workload, names, choices)
+
+
+@contextmanager
+def placing(workload: Workload) -> Iterator[None]:
+    """Let errors of laying mappings out point into the workload file."""
+    try:
+        yield
+        return
     except NoSlotLeft as error:
         message, accepted = (
             "no part of the address space is left for this mapping",

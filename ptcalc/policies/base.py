@@ -27,6 +27,7 @@ class Choice:
     accepted: tuple[str, ...]  # empty: a size in bytes
     meaning: str
     bounded: bool = False  # the other values are shown beside the default where they differ
+    over_time: bool = False  # has an effect only where something happens (`ptcalc timeline`)
 
 
 @dataclass
@@ -36,13 +37,19 @@ class Context:
     workload: Workload
     geometry: Geometry
     parameters: MappingOf[str, str] = field(default_factory=dict)
+    # Over time: how many processes there are now, and which class of mappings of each file once came to share
+    # (`map-shared-pt`); both stand in for what follows from the workload as written.
+    now: tuple[int, ...] | None = None
+    settled: dict[int, tuple[int, int]] | None = None
     # Numbers of the workload may stand for many scenarios (`ptcalc.engine.numbers`): so many layouts of its mappings.
     layouts: int = 1
     _laid_out: list[tuple[Plan, Layout]] = field(default_factory=list, repr=False)
 
     @property
     def counts(self) -> tuple[Number, ...]:
-        """Processes of each group, as written."""
+        """Processes of each group, as written, or as they are now."""
+        if self.now is not None:
+            return self.now
         return tuple(group.count for group in self.workload.processes.values())
 
     @cached_property
@@ -126,6 +133,13 @@ class Policy:
     def reasons(self, place: Place, view: View, row: int, context: Context) -> tuple[Reason, ...]:
         """Return why (a part of) the mapping whose first row is `row` is not shared, the first rule first."""
         return ()
+
+    def unused_tables(self, context: Context) -> str:
+        """Say what becomes of shared tables that nobody uses any more: ``freed``, ``cached``, ``kept`` (by a host mm).
+
+        hugetlb's are freed under every policy.
+        """
+        return "freed"
 
     def choice(self, name: str, context: Context) -> str:
         """Return the value in force of an open choice."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,16 +92,26 @@ def _of_one_process(
     footprint: Footprint, place: int, cost: TableCost, tally: Tally, counts: Ints, group: int, column: int
 ) -> int | float:
     """Return the expected allocations of a level for the unshared tables of one process."""
+
+    def deviation() -> float:
+        only_here = [int(at == place) for at in range(len(footprint.levels))]
+        return float(footprint.variance_private(counts[:, column].tolist(), group, only_here) ** 0.5)
+
     exact, expected = int(tally.private_exact[group]), float(tally.private_expected[group, column])
+    return allocations_of_one(cost, exact, expected, deviation)
+
+
+def allocations_of_one(
+    cost: TableCost, exact: int, expected: float, deviation: Callable[[], float]
+) -> int | float:
+    """Return the expected allocations for exact + expected tables of one mm; ``deviation`` gives their deviation."""
     per = cost.per_allocation
     if per == 1:
         return exact + expected if expected else exact
     begun = int(cost.in_use > 0)
     if not expected:
         return -(-(exact + cost.in_use) // per) - begun
-    only_here = [int(at == place) for at in range(len(footprint.levels))]
-    sd = footprint.variance_private(counts[:, column].tolist(), group, only_here) ** 0.5
-    return _expected_ceiling(exact + cost.in_use + expected, sd, per) - begun
+    return _expected_ceiling(exact + cost.in_use + expected, deviation(), per) - begun
 
 
 def _expected_ceiling(mean: float, sd: float, per: int) -> float:

@@ -34,7 +34,12 @@ class FileShared(Policy):
         Choice(
             "vmpte", "each", ("each", "once"), "6.2-g: each sharer counts shared tables (hugetlb's precedent), or none"
         ),
-    )
+        Choice(
+            "unused", "until_pressure", ("until_pressure", "last_user"),
+            "6.2-f: tables that nobody uses any more stay until memory is short, or go with the last user",
+            over_time=True,
+        ),
+    )  # fmt: skip
 
     def sharing(self, view: View, context: Context) -> SharingRule:
         """Share by the rules S1-S7 and S10 of the proposal."""
@@ -58,6 +63,10 @@ class FileShared(Policy):
             return Sharing(here | hugetlb.may, (file, protections, *keys))
 
         return rule
+
+    def unused_tables(self, context: Context) -> str:
+        """They stay in the file's cache until there is pressure (S9)."""
+        return "freed" if self.choice("unused", context) == "last_user" else "cached"
 
     def reasons(self, place: Place, view: View, row: int, context: Context) -> tuple[Reason, ...]:
         """Name the first rule of the proposal that fails."""

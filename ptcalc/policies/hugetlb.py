@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ptcalc.arch import Geometry
 from ptcalc.layout.plan import Plan, moved_to_hugetlb
 from ptcalc.layout.rows import Layout
-from ptcalc.policies.base import AS_OF, Context
+from ptcalc.policies.base import AS_OF, Choice, Context
 from ptcalc.policies.today import Today
 from ptcalc.policies.view import View
 from ptcalc.result import Availability
@@ -17,6 +18,7 @@ from ptcalc.result import Availability
 class Hugetlb(Today):
     """Shmem segments that are mapped shared, and hugetlb of another size, moved to pages of `page` bytes."""
 
+    choices: ClassVar[tuple[Choice, ...]] = ()
     page: int = 0
     page_name: str = ""
 

@@ -32,17 +32,22 @@ class MapSharedPt(Policy):
         Choice(
             "vmpte", "each", ("each", "once"), "6.2-g: each sharer counts shared tables (public prototypes), or none"
         ),
-    )
+        Choice(
+            "mprotect", "all", ("all", "unshare"),
+            "a change of protection by one process changes it for all who share (RFC v2), or unshares (prototypes)",
+            over_time=True,
+        ),
+    )  # fmt: skip
 
     def changes(self, layout: Layout, view: View, context: Context) -> tuple[str, ...]:
         """Programs must ask for it with a flag of mmap."""
         names = list(context.workload.segments)
-        chosen = distinct(view.rows.segment[_chosen(view, context.matrix)])
+        chosen = distinct(view.rows.segment[_settled(view, context)])
         return tuple(f"map {names[number]} with MAP_SHARED_PT" for number in chosen)
 
     def sharing(self, view: View, context: Context) -> SharingRule:
         """Share the PTE tables of one class (address, protection) of each file: the one that saves most."""
-        chosen = _chosen(view, context.matrix)[view.vmas.row]
+        chosen = _settled(view, context)[view.vmas.row]
 
         def rule(view: View, level: str) -> Sharing | None:
             if level != "pte":
@@ -50,6 +55,10 @@ class MapSharedPt(Policy):
             return Sharing(chosen, (view.attribute("file"), view.delta()))
 
         return rule
+
+    def unused_tables(self, context: Context) -> str:
+        """They are the host mm's, whoever uses them."""
+        return "kept"
 
     def reasons(self, place: Place, view: View, row: int, context: Context) -> tuple[Reason, ...]:
         """Name the first rule of the series that fails."""
@@ -94,6 +103,24 @@ def eligible(view: View) -> Flags:
         & ~rows.softdirty
         & (rows.uffd == 0)
     )
+
+
+def _settled(view: View, context: Context) -> Flags:
+    """Return the rows that share, shape (R,): over time, those of the class that each file's first mappers made one."""
+    if context.settled is None:
+        return _chosen(view, context.matrix)
+    rows = view.rows
+    eligible, delta = _eligible(view), rows.start - rows.file_offset
+    known = context.settled
+    open_ = [int(file) not in known for file in rows.file]
+    if (eligible & open_).any():
+        for row in np.flatnonzero(_chosen(view, context.matrix) & open_):
+            known.setdefault(int(rows.file[row]), (int(delta[row]), int(rows.protection[row])))
+    same = [
+        known.get(int(file)) == (int(at), int(protection))
+        for file, at, protection in zip(rows.file, delta, rows.protection, strict=True)
+    ]
+    return np.asarray(eligible & np.array(same, bool))
 
 
 def _chosen(view: View, counts: Ints) -> Flags:

@@ -66,6 +66,10 @@ class Mshare(Policy):
         """Outside regions, hugetlb keeps its own sharing."""
         return hugetlb_pmd_sharing if (view.rows.backing == HUGETLB).any() else None
 
+    def unused_tables(self, context: Context) -> str:
+        """They are the host mm's, whoever uses them."""
+        return "kept"
+
     def reasons(self, place: Place, view: View, row: int, context: Context) -> tuple[Reason, ...]:
         """Say why a mapping is no member of its segment's region."""
         mapping = place.mapping

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from ptcalc.layout.plan import ShortPool
 from ptcalc.layout.rows import Layout
 from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.counting import allocations, marginal_bytes, page_tables
-from ptcalc.policies.residency import SegmentMemory, segments
+from ptcalc.policies.residency import SegmentMemory, pool_need, segments
 from ptcalc.policies.second_level import SecondLevels, second_levels, tables_of
 from ptcalc.policies.view import SharingRule, View
 from ptcalc.result import (
@@ -52,6 +52,8 @@ class Outcome:
     short_pools: tuple[ShortPool, ...]
     # For the counts that were asked for last, allocations of tables by level: several figures come from them.
     _allocated: tuple[tuple[Number, ...], list[NDArray[Any]]] | None = field(default=None, repr=False)
+
+    follows_counts: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -189,15 +191,7 @@ class Outcome:
 
     def pool_need(self, counts: Sequence[Number]) -> dict[int, Number]:
         """Return the bytes of hugetlb pages needed, by page size."""
-        need: dict[int, Number] = {}
-        for segment in self.layout.plan.segments.values():
-            for page, size in segment.huge_bytes().items():
-                need[page] = need.get(page, 0) + size
-        for memory in self.segments(counts):
-            if memory.huge_copies and np.any(memory.copies_bytes):
-                page = self.layout.plan.segments[memory.name].page
-                need[page] = need.get(page, 0) + memory.copies_bytes
-        return need
+        return pool_need(self.layout.plan, self.segments(counts))
 
     @property
     def host_mm_bytes(self) -> int:
@@ -211,6 +205,7 @@ class Outcome:
         return tuple(
             (choice.name, self.policy.choice(choice.name, self.context), choice.meaning)
             for choice in self.policy.choices
+            if not choice.over_time
         )
 
     @cached_property

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptcalc.engine.covers import Covers, Touched, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
-from ptcalc.engine.numbers import Number, columns, distinct, is_single, rounded, smaller, times
-from ptcalc.layout.plan import SegmentPlan, round_up
+from ptcalc.engine.numbers import Number, columns, distinct, is_single, larger, rounded, smaller, times
+from ptcalc.layout.plan import Plan, SegmentPlan, round_up
 from ptcalc.layout.rows import MADVISE, THP, Layout, Rows
 from ptcalc.policies.view import PRIVATE, View
 
@@ -40,12 +40,53 @@ class SegmentMemory:
     locked: bool
 
 
+class Pages(Protocol):
+    """What is in memory of the segments, by their number in the file, bytes."""
+
+    def copies(self) -> Sequence[Number]:
+        """Return the private copies of each, those of all processes."""
+
+    def mappers(self, segment: int) -> Number:
+        """Return how many processes map one."""
+
+    def touched(self, segment: int, leaf: int) -> Number:
+        """Return what any process has touched of one, in pages of that size."""
+
+    def absent(self, segment: int) -> Number:
+        """Return what has left one for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class _AsWritten:
+    """A layout where group g has counts[g] processes."""
+
+    layout: Layout
+    counts: Sequence[Number]
+
+    def copies(self) -> Sequence[Number]:
+        return copies(self.layout, self.counts)
+
+    def mappers(self, segment: int) -> Number:
+        return _mappers(self.layout, self.counts, segment)
+
+    def touched(self, segment: int, leaf: int) -> Number:
+        return _touched(self.layout, self.counts, segment, leaf)
+
+    def absent(self, segment: int) -> Number:
+        return 0
+
+
 def segments(layout: Layout, context: Context, counts: Sequence[Number]) -> tuple[SegmentMemory, ...]:
     """Return the memory of each segment where group g has counts[g] processes."""
+    return memory_of(layout.plan, context, _AsWritten(layout, counts))
+
+
+def memory_of(plans: Plan, context: Context, pages: Pages) -> tuple[SegmentMemory, ...]:
+    """Return the memory of each segment under a plan."""
     workload, geometry = context.workload, context.geometry
-    copies = _copies(layout, counts)
+    copied = pages.copies()
     out = []
-    for number, (name, plan) in enumerate(layout.plan.segments.items()):
+    for number, (name, plan) in enumerate(plans.segments.items()):
         segment = workload.segments[name]
         resident = segment.resident
         if resident is None:
@@ -54,17 +95,19 @@ def segments(layout: Layout, context: Context, counts: Sequence[Number]) -> tupl
         leaf = geometry.thp_size if huge_leaf else plan.page
         shared: Number = 0
         word = resident if isinstance(resident, str) else ""
-        private = copies[number] if plan.backing != "private" or word == "touched" else 0
+        private = copied[number] if plan.backing != "private" or word == "touched" else 0
         if plan.backing == "private":
             if word != "touched":
                 each = plan.size if word == "all" else resident
-                private = times(round_up(each, leaf), _mappers(layout, counts, number))
+                private = times(round_up(each, leaf), pages.mappers(number))
         elif word == "all":
             shared = _whole(plan, geometry.thp_size if plan.thp == "always" else 0)
         elif word == "touched":
-            shared = _touched(layout, counts, number, leaf)
+            shared = pages.touched(number, leaf)
         else:
             shared = smaller(round_up(resident, leaf), _whole(plan, 0))
+        if word != "touched":
+            shared = larger(shared - pages.absent(number), 0)
         small_parts = [part for part in plan.parts if part.backing == "shmem"]
         small_bytes = sum(part.hi - part.lo for part in small_parts)
         cached = smaller(shared, round_up(small_bytes, leaf)) if small_parts else 0
@@ -110,7 +153,7 @@ def _touched(layout: Layout, counts: Sequence[Number], segment: int, leaf: int) 
     return int(found[0, 0]) if is_single(counts, layout.layouts) else found
 
 
-def _copies(layout: Layout, counts: Sequence[Number]) -> list[Number]:
+def copies(layout: Layout, counts: Sequence[Number]) -> list[Number]:
     """Bytes of private copies of each segment: written pages of private mappings, one for each process."""
     rows = layout.rows
     out: list[Number] = [0] * len(layout.plan.segments)
@@ -199,4 +242,17 @@ def _pages(view: View, chosen: Ints, shift: Ints, scope: Ints, leaf: int) -> Foo
     return Footprint([axis], moved, view.groups)
 
 
-__all__ = ["SegmentMemory", "in_chunks", "segments"]
+def pool_need(plan: Plan, memories: Sequence[SegmentMemory]) -> dict[int, Number]:
+    """Return the bytes of hugetlb pages needed, by page size."""
+    need: dict[int, Number] = {}
+    for segment in plan.segments.values():
+        for page, size in segment.huge_bytes().items():
+            need[page] = need.get(page, 0) + size
+    for memory in memories:
+        if memory.huge_copies and np.any(memory.copies_bytes):
+            page = plan.segments[memory.name].page
+            need[page] = need.get(page, 0) + memory.copies_bytes
+    return need
+
+
+__all__ = ["SegmentMemory", "copies", "in_chunks", "memory_of", "pool_need", "segments"]

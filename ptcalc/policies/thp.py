@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from ptcalc.layout.plan import Plan, with_thp
 from ptcalc.layout.rows import MADVISE, Place
-from ptcalc.policies.base import AS_OF, Context
+from ptcalc.policies.base import AS_OF, Choice, Context
 from ptcalc.policies.today import Today
 from ptcalc.policies.view import FILE, SHMEM, View
 from ptcalc.result import Availability, Reason
@@ -12,6 +14,8 @@ from ptcalc.result import Availability, Reason
 
 class Thp(Today):
     """The best case: every touched chunk of shmem and files is a huge page in the page cache."""
+
+    choices: ClassVar[tuple[Choice, ...]] = ()
 
     def plan(self, context: Context) -> tuple[Plan, tuple[str, ...]]:
         """Switch THP on for every shmem and file segment that is mapped shared."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from ptcalc.layout.rows import Place
-from ptcalc.policies.base import AS_OF, Context, Policy
+from ptcalc.policies.base import AS_OF, Choice, Context, Policy
 from ptcalc.policies.hugetlb_sharing import hugetlb_pmd_sharing, hugetlb_reasons
 from ptcalc.policies.view import HUGETLB, SharingRule, View
 from ptcalc.result import Availability, Reason
@@ -11,6 +13,14 @@ from ptcalc.result import Availability, Reason
 
 class Today(Policy):
     """Mainline: private tables, and hugetlb PMD sharing where its conditions hold."""
+
+    choices: ClassVar[tuple[Choice, ...]] = (
+        Choice(
+            "pt_reclaim", "by_kernel", ("by_kernel", "yes", "no"),
+            "MADV_DONTNEED frees PTE tables inside its range (CONFIG_PT_RECLAIM); under every policy",
+            over_time=True,
+        ),
+    )  # fmt: skip
 
     def sharing(self, view: View, context: Context) -> SharingRule | None:
         """Share hugetlb PMD tables; None where no mapping is of hugetlb."""

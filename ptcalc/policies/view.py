@@ -107,16 +107,25 @@ class View:
 
     def footprint(self, sharing: SharingRule | None = None) -> Footprint:
         """Count tables at every level below the root; `sharing` says which may be one."""
-        levels = []
-        for place, level in enumerate(self.levels):
-            rule = sharing(self, level.name) if sharing is not None else None
-            if rule is not None and rule.may.any():
-                levels.append(self._level(place, level, rule))
-                continue
-            if place not in self._unshared:
-                self._unshared[place] = self._level(place, level, None)
-            levels.append(self._unshared[place])
+        levels = [self.reached(place, sharing)[0] for place in range(len(self.levels))]
         return Footprint(levels, self.touched, self.groups, self.layouts)
+
+    def reached(self, place: int, sharing: SharingRule | None) -> tuple[LevelCovers, Sharing | None]:
+        """Return the tables that the runs reach at the level of that place, and what says which of them may be one."""
+        level = self.levels[place]
+        rule = sharing(self, level.name) if sharing is not None else None
+        if rule is not None and rule.may.any():
+            return self._level(place, level, rule), rule
+        if place not in self._unshared:
+            self._unshared[place] = self._level(place, level, None)
+        return self._unshared[place], None
+
+    def sets(self, rule: Sharing, span: int) -> Sets:
+        """Return the scopes in which the VMAs that may share at a level have their tables."""
+        delta = self.delta()
+        phase = delta % span
+        families, scopes = _number(rule.keys, rule.may), _number((*rule.keys, phase), rule.may)
+        return Sets(families, np.where(rule.may, self.homes + scopes, -1), np.where(rule.may, delta // span, 0), phase)
 
     def grown_vmpte(self) -> Ints:
         """Return what VmPTE counts more in each home whose root has grown, shape (homes,): old roots."""
@@ -189,17 +198,13 @@ class View:
         family = np.arange(self.homes)
         origin = np.zeros(self.homes, np.int64)
         if rule is not None:
-            delta = self.delta()
-            phase = delta % span
-            scope, family_of = scope.copy(), self.homes
-            families = _number(rule.keys, rule.may)
-            scopes = _number((*rule.keys, phase), rule.may)
-            shared = int(scopes.max()) + 1
-            scope[rule.may] = self.homes + scopes[rule.may]
-            shift[rule.may] = delta[rule.may] // span
+            sets, may = self.sets(rule, span), rule.may
+            scope = np.where(may, sets.scope, scope)
+            shift = sets.shift
+            shared = int(sets.scope.max()) + 1 - self.homes
             more_family, more_origin = np.zeros(shared, np.int64), np.zeros(shared, np.int64)
-            more_family[scopes[rule.may]] = family_of + families[rule.may]
-            more_origin[scopes[rule.may]] = -phase[rule.may]
+            more_family[scope[may] - self.homes] = self.homes + sets.family[may]
+            more_origin[scope[may] - self.homes] = -sets.phase[may]
             family, origin = np.concatenate([family, more_family]), np.concatenate([origin, more_origin])
         return Wholes(first, last, scope, shift, family, origin)
 
@@ -283,6 +288,20 @@ class Wholes:
     shift: Ints
     family: Ints
     origin: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """Where VMAs have shared tables, shape (V,): -1 or 0 for those that may not share.
+
+    ``family`` numbers the keys; ``scope`` the keys with their ``phase``, from `View.homes` on; ``shift`` is the index of
+    the VMA's table that is table 0 of the scope.
+    """
+
+    family: Ints
+    scope: Ints
+    shift: Ints
+    phase: Ints
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from ptcalc.risk.segments import SegmentDemand
 
 if TYPE_CHECKING:
     from ptcalc.arch import Geometry
-    from ptcalc.policies import Outcome
     from ptcalc.risk.config import Config
+    from ptcalc.risk.demanding import Demanding
     from ptcalc.workload.model import Workload
 
 Counts = Sequence[Number]
@@ -62,9 +62,13 @@ class Demand:
 
 
 class Ledger:
-    """The memory of one policy's outcome, for any process counts in the order of the groups."""
+    """The memory of one policy's outcome, for any process counts in the order of the groups.
 
-    def __init__(self, outcome: Outcome, config: Config) -> None:
+    What follows from no workload as written but from a state (`Demanding.follows_counts` false) is asked for its own
+    counts only.
+    """
+
+    def __init__(self, outcome: Demanding, config: Config) -> None:
         self.outcome = outcome
         self.config = config
         workload = outcome.workload
@@ -170,7 +174,7 @@ def index_nodes(pages: Number, order: int = 0) -> Number:
     return nodes
 
 
-def _lines(outcome: Outcome, config: Config) -> tuple[Line, ...]:
+def _lines(outcome: Demanding, config: Config) -> tuple[Line, ...]:
     workload = outcome.workload
     geometry = workload.geometry
     memory = SegmentDemand(outcome, geometry)
@@ -187,7 +191,7 @@ def _lines(outcome: Outcome, config: Config) -> tuple[Line, ...]:
     )  # fmt: skip
 
 
-def _page_tables(outcome: Outcome, geometry: Geometry) -> Iterator[Line]:
+def _page_tables(outcome: Demanding, geometry: Geometry) -> Iterator[Line]:
     """Yield the tables of the mappings: those that a memory cgroup is charged, and those that it is not."""
     for charged in (True, False):
         if any(level.charged == charged for level in geometry.added_levels):
@@ -292,20 +296,26 @@ def _index(geometry: Geometry, memory: SegmentDemand, sizes: Sequence[int], conf
     )  # fmt: skip
 
 
-def _processes(workload: Workload, geometry: Geometry, config: Config) -> tuple[Line, ...]:
-    """Return what every process has beside the mappings: base tables, kernel memory, private memory."""
-    groups = workload.processes
+def process_costs(workload: Workload, geometry: Geometry, config: Config) -> tuple[list[Number], list[Number]]:
+    """Return what one process of each group has beside the mappings, bytes: base tables; kernel stacks and slab."""
     leaf, page = geometry.levels[0], geometry.base_page
     begun = geometry.small_process.get(leaf.name, 0)
     small = geometry.process_tables if config.process_tables is None else config.process_tables
     tables, kernel = [], []
-    for group in groups.values():
+    for group in workload.processes.values():
         all_ = begun - (-group.private // geometry.pmd_size)
         more = leaf.allocations(all_, page) - leaf.allocations(begun, page)
         default = small + more * leaf.allocation_bytes(page)
         tables.append(default if group.base_tables is None else group.base_tables)
         stack = geometry.kernel_stack if config.kernel_stack is None else config.kernel_stack
         kernel.append(stack + config.process_slab + (group.threads - 1) * (stack + config.thread_slab))
+    return tables, kernel
+
+
+def _processes(workload: Workload, geometry: Geometry, config: Config) -> tuple[Line, ...]:
+    """Return what every process has beside the mappings: base tables, kernel memory, private memory."""
+    groups = workload.processes
+    tables, kernel = process_costs(workload, geometry, config)
     private = [group.private for group in groups.values()]
     caps = [group.private_cap for group in groups.values()]
     names = list(groups)

@@ -16,7 +16,8 @@ from ptcalc.engine.numbers import Number, times
 
 if TYPE_CHECKING:
     from ptcalc.arch import Geometry
-    from ptcalc.policies import Outcome, SegmentMemory
+    from ptcalc.policies import SegmentMemory
+    from ptcalc.risk.demanding import Demanding
     from ptcalc.workload.model import Segment
 
 Counts = Sequence[Number]
@@ -28,7 +29,7 @@ _MANY_GROUPS = 24
 class SegmentDemand:
     """Memory of each segment (by its number in the file) and of each huge-page pool, all in bytes."""
 
-    def __init__(self, outcome: Outcome, geometry: Geometry) -> None:
+    def __init__(self, outcome: Demanding, geometry: Geometry) -> None:
         self._outcome = outcome
         self._geometry = geometry
         workload = outcome.workload
@@ -59,7 +60,7 @@ class SegmentDemand:
             (memory.backing == "shmem" or self.mixed[number]) and _is_touched(workload.segments[memory.name])
             for number, memory in enumerate(here)
         )
-        self._ask = touched or len(copying) > _MANY_GROUPS
+        self._ask = touched or len(copying) > _MANY_GROUPS or not outcome.follows_counts
         # Pools hold shared memory as a whole, so that only private copies in huge pages change them.
         self._ask_pools = bool(copying) and any(memory.huge_copies for memory in here)
         self._asked = (tuple(outcome.counts), here, pools)

@@ -1,0 +1,41 @@
+"""What the ledger asks of whatever demands memory: a workload as written (`ptcalc.policies.Outcome`), or its state later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from ptcalc.engine.numbers import Number
+
+if TYPE_CHECKING:
+    from ptcalc.policies import SegmentMemory
+    from ptcalc.workload.model import Workload
+
+
+class Demanding(Protocol):
+    """Memory under one policy, in bytes, for process counts in the order of the groups."""
+
+    @property
+    def follows_counts(self) -> bool:
+        """Whether it answers for any counts, or for its own only."""
+
+    @property
+    def workload(self) -> Workload:
+        """The workload as written."""
+
+    @property
+    def counts(self) -> tuple[Number, ...]:
+        """Its own counts."""
+
+    def page_tables_used(self, counts: Sequence[Number], *, charged: bool | None = None) -> Number:
+        """Return the memory that page tables take and keep; ``charged``: to a memory cgroup, or not."""
+
+    def segments(self, counts: Sequence[Number]) -> tuple[SegmentMemory, ...]:
+        """Return what each segment keeps in memory."""
+
+    def pool_need(self, counts: Sequence[Number]) -> dict[int, Number]:
+        """Return the huge pages needed, by page size."""
+
+    @property
+    def host_mm_bytes(self) -> int:
+        """Root tables of the host mms of mshare regions."""

@@ -1,0 +1,289 @@
+"""What touching, unmapping and changes of VMAs do to the tables of one process: from a `Life` to the next.
+
+Rules 1-3 and 7 of docs/timeline.md.  Who may share, by which key, is what the policy says of the VMAs as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ptcalc.engine.covers import BLOCKS
+from ptcalc.layout.rows import PROTECTIONS, UFFD
+from ptcalc.timeline.ground import HUGETLB, Ground, Piece, hooks_of
+from ptcalc.timeline.life import Hook, Hooks, Left, Life, Scope, Vma, mode, without
+from ptcalc.timeline.runs import Run
+from ptcalc.workload.intervals import Intervals
+
+Windows = list[tuple[int, int]]  # lo <= address < hi
+NO_ACCESS = PROTECTIONS.index("none")
+_OWN = "own"
+_UNSHARING = (UFFD.index("wp"), UFFD.index("minor"))
+
+
+def touch(
+    ground: Ground, life: Life, parts: Sequence[Piece], others: Sequence[tuple[Sequence[Piece], int]] = (), times: int = 1
+) -> Life:
+    """Let a process access the runs of some parts of its VMAs (addresses as mapped).
+
+    ``others``: pieces of processes that make chunks of the page cache huge, and how many there are of each;
+    ``times``: how many processes do this together.
+    """
+    if not parts:
+        return life
+    layout = ground.laid_out([_pieces(life.vmas, parts), *(pieces for pieces, _ in others)])
+    view, rule = ground.seen(layout, (times, *(many for _, many in others)))
+    found = hooks_of(ground, view, rule, range(1))[0]
+    counts = [times, *(many for _, many in others)]
+    hooks = tuple(
+        merged(old, [_counted(hook, counts) for hook in new]) for old, (new, _) in zip(life.hooks, found, strict=True)
+    )
+    inside = tuple(merged(old, new) for old, (_, new) in zip(_levels(life.inside, ground), found, strict=True))
+    fixed = [
+        0 if (level := view.reached(place, rule)[0]).fixed is None else int(level.fixed[0])
+        for place in range(len(ground.levels))
+    ]
+    used, vmas = life.used, life.vmas
+    for piece in parts:
+        row = ground.rows[piece.vma.row]
+        for run in piece.runs:
+            part = run.cut(piece.lo, piece.hi)
+            if part is not None:
+                used = used.changed(part.lo, part.hi, lambda old, part=part: _joined(old, part), fill=(part,))  # type: ignore[misc]
+        if not row.shared and row.write and not piece.vma.copied and piece.runs:
+            vmas = vmas.changed(piece.lo, piece.hi, lambda vma: vma._replace(copied=True))
+    return replace(
+        life,
+        vmas=_copied_whole(vmas, life.vmas),
+        used=used,
+        hooks=hooks,
+        inside=inside,
+        left=_came_back(life.left, hooks),
+        fixed=tuple(map(max, fixed, life.fixed or [0] * len(fixed))),
+        grown=max(life.grown, int(view.grown_vmpte()[0])),
+        figures={},
+    )
+
+
+def _joined(old: tuple[Run, ...], run: Run) -> tuple[Run, ...]:
+    """Return runs in use together with one more; a part of one that is there adds nothing."""
+    if any(each.domain == run.domain and each.drawn == run.drawn and each.kind == run.kind for each in old):
+        return old
+    return (*(each for each in old if each.domain != run.domain), run)
+
+
+def _copied_whole(vmas: Intervals[Vma], before: Intervals[Vma]) -> Intervals[Vma]:
+    """Mark VMAs as a whole where a part has private pages: they have one anon_vma."""
+    if vmas is before:
+        return vmas
+    for lo, hi, vma in before:
+        if not vma.copied and any(part.copied for _, _, part in vmas.within(lo, hi)):
+            vmas = vmas.set(lo, hi, vma._replace(copied=True))
+    return vmas
+
+
+def _counted(hook: Hook, counts: list[int]) -> Hook:
+    """Return a hook whose ``times`` is a number of processes, not the place of their group."""
+    return hook._replace(times=counts[hook.times]) if hook.role == BLOCKS else hook
+
+
+def _levels(hooks: Hooks, ground: Ground) -> Hooks:
+    return hooks or ((),) * len(ground.levels)
+
+
+def _pieces(vmas: Intervals[Vma], parts: Sequence[Piece]) -> list[Piece]:
+    """Return all VMAs as pieces, with the runs of those parts that lie in them."""
+    out = []
+    for lo, hi, vma in vmas:
+        runs = []
+        for part in parts:
+            if part.lo < hi and part.hi > lo:
+                runs += [cut for run in part.runs if (cut := run.cut(max(lo, part.lo), min(hi, part.hi))) is not None]
+        out.append(Piece(lo, hi, vma, tuple(dict.fromkeys(runs))))
+    return out
+
+
+def merged(old: tuple[Hook, ...], new: Iterable[Hook]) -> tuple[Hook, ...]:
+    """Return hooks with new ones: a table that the process has is used as it is, in whatever scope."""
+    new = list(new)
+    if not new:
+        return old
+    if not old:
+        return tuple(new)
+    hooks = list(old)
+    there = mode(old)
+    for hook in new:
+        if hook.role == BLOCKS:
+            if hook not in hooks:
+                hooks.append(hook)
+            continue
+        known = Intervals.of(hook.lo, hook.hi, True)
+        for each in old:
+            # A part of the same draw reaches no other tables than those it has.
+            if each.run.domain == hook.run.domain and each.run.drawn == hook.run.drawn and each.role != BLOCKS:
+                known = known.set(max(each.lo, hook.lo), min(each.hi, hook.hi), None) if each.lo < hook.hi and each.hi > hook.lo else known
+        for lo, hi, _ in known:
+            reach = lo
+            for start, end, scope in there.within(lo, hi):
+                if reach < start:
+                    hooks.append(hook._replace(lo=reach, hi=start))
+                hooks.append(hook._replace(lo=start, hi=end, scope=None if isinstance(scope, str) else scope))
+                reach = end
+            if reach < hi:
+                hooks.append(hook._replace(lo=reach, hi=hi))
+    return _tidy(hooks)
+
+
+def _tidy(hooks: list[Hook]) -> tuple[Hook, ...]:
+    """Join hooks that go on where others end."""
+    out: list[Hook] = []
+    ends: dict[tuple[object, ...], int] = {}
+    for hook in sorted(hooks, key=lambda each: each.lo):
+        key = (hook.run, hook.scope, hook.role, hook.times)
+        at = ends.get(key)
+        if at is not None and out[at].hi >= hook.lo:
+            out[at] = out[at]._replace(hi=max(out[at].hi, hook.hi))
+        else:
+            ends[key] = len(out)
+            out.append(hook)
+    return tuple(out)
+
+
+def _came_back(left: tuple[Left, ...], hooks: Hooks) -> tuple[Left, ...]:
+    """Return what a process has left of sets, less what it reaches again."""
+    if not left:
+        return left
+    out = []
+    for each in left:
+        window = Intervals.of(each.lo, each.hi, True)
+        for hook in hooks[each.key.place]:
+            if hook.scope is not None and hook.scope.key == each.key and hook.run.domain == each.run.domain:
+                lo, hi = hook.lo - hook.scope.shift, hook.hi - hook.scope.shift
+                window = window.changed(lo, hi, lambda _: None)
+        out += [each._replace(lo=lo, hi=hi) for lo, hi, _ in window]
+    return tuple(out)
+
+
+def allowed(ground: Ground, vmas: Intervals[Vma]) -> list[list[tuple[int, int, Scope]]]:
+    """Return, level by level, the tables (by address) that the VMAs may hook of shared sets."""
+    out: list[list[tuple[int, int, Scope]]] = [[] for _ in ground.levels]
+    if not vmas:
+        return out
+    layout = ground.laid_out([[Piece(lo, hi, vma) for lo, hi, vma in vmas]])
+    view, rule = ground.seen(layout, (1,))
+    if rule is None:
+        return out
+    from ptcalc.timeline.life import Key
+
+    for place, level in enumerate(ground.levels):
+        sharing = rule(view, level.name)
+        if sharing is None or not sharing.may.any():
+            continue
+        span = ground.span(place)
+        sets = view.sets(sharing, span)
+        for vma in np.flatnonzero(sharing.may).tolist():
+            row = int(view.vmas.row[vma])
+            name = (*(int(key[vma]) for key in sharing.keys), int(sets.phase[vma]))
+            lo, hi = -(-int(view.vmas.start[vma]) // span), int(view.vmas.end[vma]) // span
+            if lo < hi:
+                key = Key(place, name, int(view.rows.file[row]))
+                out[place].append((lo, hi, Scope(key, int(sets.shift[vma]))))
+    return out
+
+
+def unhooked(ground: Ground, life: Life, vmas: Intervals[Vma], taken: Windows = ()) -> tuple[Life, Windows]:  # type: ignore[assignment]
+    """Return a process with other VMAs, less the shared tables that it may not have there, and where those were.
+
+    ``taken``: address ranges of which every shared table goes that holds a part.  Tables reached through one that goes
+    go with it.
+    """
+    life = replace(life, vmas=vmas, figures={})
+    if not any(hook.scope is not None for hooks in life.hooks for hook in hooks):
+        return life, []
+    may = allowed(ground, vmas)
+    hooks, left, lost = [list(each) for each in life.hooks], list(life.left), []
+    for place in range(len(hooks) - 1, -1, -1):
+        span = ground.span(place)
+        gone: list[tuple[int, int, Scope]] = []
+        for hook in hooks[place]:
+            if hook.scope is None or hook.role == BLOCKS:
+                continue
+            stays = Intervals.of(hook.lo, hook.hi, False)
+            for lo, hi, scope in may[place]:
+                if lo < hook.hi and hi > hook.lo and _same(ground, hook.scope, scope):
+                    stays = stays.set(max(lo, hook.lo), min(hi, hook.hi), True)
+            for lo, hi in taken:
+                first, last = max(lo // span, hook.lo), min(-(-hi // span), hook.hi)
+                if first < last:
+                    stays = stays.set(first, last, False)
+            gone += [(lo, hi, hook.scope) for lo, hi, stay in stays if not stay]
+        for lo, hi, scope in gone:
+            lost.append((lo * span, hi * span))
+            for below in range(place + 1):
+                first, last = lo * span // ground.span(below), hi * span // ground.span(below)
+                dropped = [hook for hook in hooks[below] if hook.lo < last and hook.hi > first and (below < place or hook.scope == scope)]
+                if not dropped:
+                    continue
+                left += [
+                    _leave(hook, first, last)
+                    for hook in dropped
+                    if hook.scope is not None and ground.unused(hook.scope.key) != "freed"
+                ]
+                rest = [hook for hook in hooks[below] if hook not in dropped]
+                hooks[below] = [*rest, *without(tuple(dropped), first, last)]
+    return replace(life, hooks=tuple(map(_tidy, hooks)), left=tuple(left)), lost
+
+
+def _same(ground: Ground, hooked: Scope, now: Scope) -> bool:
+    """Tell whether a hooked table may stay where a VMA would hook one of that scope now."""
+    if hooked == now:
+        return True
+    if ground.file_backing(now.key.file) != HUGETLB or hooked.shift != now.shift:
+        return False
+    # mm/hugetlb.c: advice, soft-dirty and registration for missing pages change the flags by which the next table is
+    # found, not those that are there.  Keys are (file, protection, madvise, softdirty, uffd, phase).
+    old, new = hooked.key.name, now.key.name
+    return (old[0], old[1], old[-1]) == (new[0], new[1], new[-1])
+
+
+def _leave(hook: Hook, lo: int, hi: int) -> Left:
+    assert hook.scope is not None
+    lo, hi = max(lo, hook.lo), min(hi, hook.hi)
+    return Left(hook.scope.key, hook.run, lo - hook.scope.shift, hi - hook.scope.shift, hook.scope.shift, hook.role, hook.times)
+
+
+def freed(ground: Ground, hooks: Hooks, vmas: Intervals[Vma], gone: Windows) -> Hooks:
+    """Return hooks less the own tables in whose whole span no VMA is left after some windows were unmapped.
+
+    mm/memory.c:free_pgtables, whose floor and ceiling are the neighbouring VMAs.
+    """
+    here = sorted((lo + vma.moved, hi + vma.moved) for lo, hi, vma in vmas)
+    out = list(hooks)
+    for lo, hi in gone:
+        before = max((end for start, end in here if start < hi and end <= lo), default=None)
+        after = min((start for start, _ in here if start >= hi), default=None)
+        for place in range(len(out)):
+            span = ground.span(place)
+            first = lo // span if before is None else max(lo // span, -(-before // span))
+            last = -(-hi // span) if after is None else min(-(-hi // span), after // span)
+            if first < last:
+                out[place] = without(out[place], first, last)
+    return tuple(out)
+
+
+def in_use(life: Life, windows: Windows, ground: Ground, *, everywhere: bool = False) -> Iterator[Piece]:
+    """Yield the pages in use, and still accessible, that lie in some windows (by address), as parts to touch."""
+    for lo, hi, vma in life.vmas:
+        if vma.protection == NO_ACCESS:
+            continue
+        for low, high in [(lo, hi)] if everywhere else windows:
+            start, end = max(lo, low - (0 if everywhere else vma.moved)), min(hi, high - (0 if everywhere else vma.moved))
+            if start >= end:
+                continue
+            for first, last, runs in life.used.within(start, end):
+                row = ground.rows[vma.row]
+                limit = ground.end_of(row)
+                if first < limit:
+                    yield Piece(first, min(last, limit), vma, runs)

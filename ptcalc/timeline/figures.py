@@ -1,0 +1,107 @@
+"""What one process shows and takes: its own tables, VmPTE, RSS, oom_badness.  Computed once for each state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ptcalc.engine.covers import BLOCKS
+from ptcalc.policies.counting import allocations_of_one
+from ptcalc.timeline.ground import HUGETLB, Ground, Piece
+from ptcalc.timeline.tables import Count, Reach, count
+
+if TYPE_CHECKING:
+    from ptcalc.timeline.life import Life
+
+
+class Figures(NamedTuple):
+    """One process: tables of its own by level, allocations they need, VmPTE, RSS and private copies by segment."""
+
+    own: tuple[Count, ...]
+    allocations: tuple[int | float, ...]
+    vmpte_bytes: int
+    exact: bool
+    rss_bytes: int
+    copies: tuple[int, ...]
+
+
+def figures_of(ground: Ground, life: Life) -> Figures:
+    """Return the figures of a process in a state."""
+    known = life.figures.get("figures")
+    if known is None:
+        known = life.figures["figures"] = _figures(ground, life)
+    return known  # type: ignore[return-value]
+
+
+def _figures(ground: Ground, life: Life) -> Figures:
+    costs = ground.context.costs
+    own, needed, vmpte, exact = [], [], life.grown, True
+    once = any(
+        choice.name == "vmpte" and ground.policy.choice("vmpte", ground.context) == "once"
+        for choice in ground.policy.choices
+    )
+    for place, hooks in enumerate(life.hooks):
+        span = ground.span(place)
+        mine = {
+            Reach(hook.run, hook.lo, hook.hi, 0, hook.role, hook.times): hook.times or 1
+            for hook in hooks
+            if hook.scope is None
+        }
+        fixed = life.fixed[place] if life.fixed else 0
+        found = count(mine, span, shared=False)
+        found = found._replace(tables=found.tables + fixed)
+        own.append(found)
+        needed.append(allocations_of_one(costs[place], found.tables, found.expected, lambda m=mine, s=span: _sd(m, s)))  # type: ignore[misc]
+        shown = found
+        if not once and any(hook.scope is not None for hook in hooks):
+            every = {
+                Reach(hook.run, hook.lo, hook.hi, 0, hook.role, hook.times): hook.times or 1 for hook in hooks
+            }
+            shown = count(every, span, shared=False)
+            shown = shown._replace(tables=shown.tables + fixed)
+        vmpte += (shown.tables + round(shown.expected)) * costs[place].vmpte
+        exact &= shown.exact and found.exact
+    if life.inside:
+        exact &= all(hook.run.kind != 2 for hooks in life.inside for hook in hooks)
+    return Figures(tuple(own), tuple(needed), vmpte, exact, _rss(ground, life), _copies(ground, life))
+
+
+def _sd(reaches: dict[Reach, int], span: int) -> float:
+    from ptcalc.timeline.tables import deviation
+
+    return deviation(reaches, span)
+
+
+def _rss(ground: Ground, life: Life) -> int:
+    """Return the pages in use that RSS counts, bytes: all but hugetlb's."""
+    page = ground.context.geometry.base_page
+    pages: dict[Reach, int] = {}
+    for lo, hi, vma in life.vmas:
+        if ground.rows[vma.row].backing == HUGETLB:
+            continue
+        for a, b, runs in life.used.within(lo, hi):
+            for run in runs:
+                pages[Reach(run, a // page, -(-b // page), 0, 0)] = 1
+    return round(count(pages, page, shared=False).value) * page
+
+
+def _copies(ground: Ground, life: Life) -> tuple[int, ...]:
+    """Return the private copies of one process, by segment, bytes (`ptcalc.policies.residency`)."""
+    from ptcalc.policies.residency import copies
+
+    rows = ground.rows
+    written = [
+        (lo, hi, vma) for lo, hi, vma in life.vmas if not rows[vma.row].shared and rows[vma.row].write
+    ]
+    if not written:
+        return (0,) * len(ground.plan.segments)
+    pieces = [
+        Piece(a, b, vma, runs) for lo, hi, vma in written for a, b, runs in life.used.within(lo, hi)
+    ]
+    rest = [Piece(lo, hi, vma) for lo, hi, vma in written]
+    if not pieces:
+        return (0,) * len(ground.plan.segments)
+    del rest
+    return tuple(int(each) for each in copies(ground.laid_out([pieces]), (1,)))
+
+
+__all__ = ["BLOCKS", "Figures", "figures_of"]

@@ -1,0 +1,266 @@
+"""What does not change while time passes, or changes for all processes: rows, files, regions, and how a policy sees VMAs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ptcalc.arch import Level
+from ptcalc.engine.covers import BLOCKS
+from ptcalc.layout.plan import Plan
+from ptcalc.layout.rows import BACKINGS, THP, Layout, Rows, Runs
+from ptcalc.policies.base import Context, Policy
+from ptcalc.policies.view import SharingRule, View
+from ptcalc.timeline.life import Hook, Key, Scope, Vma
+from ptcalc.timeline.runs import Run, runs_of
+from ptcalc.workload.intervals import Intervals
+
+HUGETLB, PRIVATE = BACKINGS.index("hugetlb"), BACKINGS.index("private")
+_COLUMNS = tuple(Rows.__dataclass_fields__)
+_BOOLS = {"shared", "softdirty", "allow", "write"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the layout as plain numbers: see `ptcalc.layout.rows.Rows`."""
+
+    mapping: int
+    group: int
+    file: int
+    start: int
+    end: int
+    file_offset: int
+    delta: int
+    seg_lo: int
+    seg_hi: int
+    segment: int
+    backing: int
+    page: int
+    thp: int
+    shared: bool
+    protection: int
+    madvise: int
+    uffd: int
+    softdirty: bool
+    allow: bool
+    write: bool
+    alignment: int
+
+    def vma(self) -> Vma:
+        """Return what it is mapped as in the file."""
+        return Vma(0, 0, self.protection, self.madvise, self.uffd, self.softdirty, self.allow, False, False)
+
+
+@dataclass(slots=True)
+class Piece:
+    """A part of a VMA that is seen as one row: addresses as mapped, and the runs that are touched in it."""
+
+    lo: int
+    hi: int
+    vma: Vma
+    runs: tuple[Run, ...] = ()
+
+
+@dataclass
+class Ground:
+    """One policy on one workload.
+
+    ``huge``: of each file, where the page cache holds huge pages that the switches do not make (collapse), or
+    holds none although they would ("never"); ``ends``: of each segment, where it ends now (bytes of positions as mapped);
+    ``regions``: of each segment in a region or host mm, what its one list of VMAs allows now (protection, by position).
+    ``epoch`` moves when new processes would find something else.
+    """
+
+    policy: Policy
+    context: Context
+    plan: Plan
+    layout: Layout
+    view: View
+    rule: SharingRule | None
+    rows: tuple[Row, ...]
+    epoch: int = 0
+    huge: dict[int, Intervals[str]] = field(default_factory=dict)
+    ends: dict[int, int] = field(default_factory=dict)
+    regions: dict[int, Intervals[int]] = field(default_factory=dict)
+    _backings: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The levels below the root, from the PTE level up."""
+        return self.context.geometry.added_levels
+
+    def span(self, place: int) -> int:
+        """Bytes of address space of a table."""
+        from ptcalc.arch.geometry import HIGHEST_ADDRESS
+
+        return min(self.levels[place].span, HIGHEST_ADDRESS)
+
+    def file_backing(self, file: int) -> int:
+        """Return the backing of a file, by its place in BACKINGS."""
+        if not self._backings:
+            self._backings.update((row.file, row.backing) for row in self.rows)
+        return self._backings.get(file, -1)
+
+    def unused(self, key: Key) -> str:
+        """Say what happens to tables that nobody uses any more: freed, cached, or kept (by a host mm)."""
+        if key.region < 0 and self.file_backing(key.file) == HUGETLB:
+            return "freed"
+        return self.policy.unused_tables(self.context)
+
+    def position(self, row: Row, address: int) -> int:
+        """Return the place in its segment, as mapped, of an address at which the file maps a row."""
+        return int(self.layout.file_position[row.file]) + row.file_offset + address - row.start
+
+    def end_of(self, row: Row) -> int:
+        """Return where the file of a row ends now, as an address at which the row would map that."""
+        end = self.ends.get(row.segment)
+        if end is None:
+            return row.end
+        return min(row.end, row.start - row.file_offset + end - int(self.layout.file_position[row.file]))
+
+    def laid_out(self, kinds: Iterable[Iterable[Piece]]) -> Layout:
+        """Return the layout of some processes, each with its pieces, as groups of their own."""
+        columns: list[list[int]] = [[] for _ in _COLUMNS]
+        runs: list[tuple[int, ...]] = []
+        for group, pieces in enumerate(kinds):
+            for piece in pieces:
+                row = self.rows[piece.vma.row]
+                for lo, hi, thp in self._by_pages(row, piece):
+                    offset = row.file_offset + lo - row.start
+                    vma = piece.vma
+                    values = (
+                        row.mapping, group, row.file, lo + vma.moved, hi + vma.moved, offset, row.delta + vma.moved,
+                        row.seg_lo, row.seg_hi, row.segment, row.backing, row.page, thp, row.shared, vma.protection,
+                        vma.madvise, vma.uffd, vma.softdirty, vma.allow and not vma.outside, row.write, row.alignment,
+                    )  # fmt: skip
+                    for column, value in zip(columns, values, strict=True):
+                        column.append(value)
+                    number = len(columns[0]) - 1
+                    for run in piece.runs:
+                        part = run.cut(lo, hi)
+                        if part is not None:
+                            at = part.moved(vma.moved)
+                            runs.append(
+                                (number, at.kind, at.lo, at.hi, at.step, at.origin, at.slots, at.drawn, not at.each, at.domain)
+                            )
+        table = [
+            np.array(column, bool if name in _BOOLS else np.int64)
+            for name, column in zip(_COLUMNS, columns, strict=True)
+        ]
+        ran = [np.array(column, np.int64) for column in zip(*runs, strict=True)] if runs else [np.zeros(0, np.int64)] * 10
+        ran[8] = ran[8].astype(bool)
+        return Layout(
+            geometry=self.context.geometry, plan=self.plan, places=(), rows=Rows(*table), runs=Runs(*ran),
+            file_size=self.layout.file_size, file_position=self.layout.file_position, groups=group + 1,
+        )  # fmt: skip
+
+    def _by_pages(self, row: Row, piece: Piece) -> list[tuple[int, int, int]]:
+        """Cut a piece where the page cache holds other pages than the switches say."""
+        changed = self.huge.get(row.file)
+        if not changed:
+            return [(piece.lo, piece.hi, row.thp)]
+        shift = row.start - row.file_offset
+        out, reach = [], piece.lo
+        for lo, hi, word in changed.within(piece.lo - shift, piece.hi - shift):
+            out.append((reach, lo + shift, row.thp))
+            out.append((lo + shift, hi + shift, THP.index(word)))
+            reach = hi + shift
+        out.append((reach, piece.hi, row.thp))
+        return [(lo, hi, thp) for lo, hi, thp in out if lo < hi]
+
+    def seen(self, layout: Layout, counts: tuple[int, ...]) -> tuple[View, SharingRule | None]:
+        """Return a layout as the policy sees it, and what says which tables may be one."""
+        context = self.context
+        now = type(context)(
+            context.workload, context.geometry, context.parameters, now=counts, settled=context.settled
+        )
+        now.__dict__["layout"] = self.layout
+        view = self.policy.view(layout, now)
+        return view, self.policy.sharing(view, now)
+
+
+def hooks_of(
+    ground: Ground, view: View, rule: SharingRule | None, groups: range
+) -> dict[int, list[tuple[list[Hook], list[Hook]]]]:
+    """Return the tables that the runs of a view need, for each of the groups: level by level, own axis and region's.
+
+    Tables of a region's host mm lie on the region's axis.
+    """
+    runs = runs_of(view.touched)
+    group_of = view.touched.group.tolist()
+    out: dict[int, list[tuple[list[Hook], list[Hook]]]] = {group: [] for group in groups}
+    delta = (view.rows.start - view.rows.file_offset)[view.run_row].tolist()
+    row_group = view.rows.group
+    for place in range(len(ground.levels)):
+        found, sharing = view.reached(place, rule)
+        span = found.span
+        scopes: dict[int, dict[int, Scope]] = {}
+        file_delta: dict[int, int] = {}
+        if sharing is not None:
+            sets = view.sets(sharing, span)
+            for vma in np.flatnonzero(sharing.may).tolist():
+                row = int(view.vmas.row[vma])
+                name = (*(int(key[vma]) for key in sharing.keys), int(sets.phase[vma]))
+                scope = Scope(Key(place, name, int(view.rows.file[row])), int(sets.shift[vma]))
+                number = int(sets.scope[vma])
+                scopes.setdefault(number, {}).setdefault(int(row_group[row]), scope)
+                file_delta[number] = int(view.rows.start[row] - view.rows.file_offset[row])
+        vma_of = view.vmas.of_row[view.run_row]
+        shift_of = sets.shift[vma_of].tolist() if sharing is not None else None
+        covers = found.covers
+        for group in groups:
+            out[group].append(([], []))
+        rows = zip(
+            covers.run.tolist(), covers.scope.tolist(), covers.lo.tolist(), covers.hi.tolist(), covers.role.tolist(),
+            strict=True,
+        )  # fmt: skip
+        for at, number, lo, hi, role in sorted(rows, key=lambda row: (row[0], row[1], row[4], row[2])):
+            run, group = runs[at], group_of[at]
+            if view.groups <= number < view.homes:
+                # A host mm: those who touch say so, each for its own processes.
+                if group in out and role != BLOCKS:
+                    key = Key(place, (), -1, number - view.groups)
+                    _append(out[group][place][1], Hook(run, lo, hi, Scope(key, 0), role))
+                continue
+            if number < view.groups:
+                if number not in out:
+                    continue
+                times = 0
+                if role == BLOCKS:
+                    run, times = run.moved(-delta[at] + _delta_of(view, number, run, lo, span)), group
+                _append(out[number][place][0], Hook(run, lo, hi, None, role, times))
+                continue
+            if role == BLOCKS:
+                for owner, scope in scopes[number].items():
+                    if owner in out:
+                        moved = run.moved(file_delta[number] - delta[at])
+                        _append(out[owner][place][0], Hook(moved, lo + scope.shift, hi + scope.shift, scope, role, group))
+                continue
+            if group in out:
+                assert shift_of is not None
+                shift = shift_of[at]
+                scope = next(iter(scopes[number].values()))._replace(shift=shift)
+                _append(out[group][place][0], Hook(run, lo + shift, hi + shift, scope, role))
+    return out
+
+
+def _delta_of(view: View, group: int, run: Run, lo: int, span: int) -> int:
+    """Return the address of file offset 0 as the VMA of a group maps it that holds a table."""
+    vmas = view.vmas
+    for vma in range(len(vmas.row)):
+        row = int(vmas.row[vma])
+        if int(view.rows.group[row]) == group and vmas.start[vma] <= lo * span < vmas.end[vma]:
+            return int(view.rows.start[row] - view.rows.file_offset[row])
+    return 0
+
+
+def _append(hooks: list[Hook], new: Hook) -> None:
+    """Append a hook, joined with the one before it where it goes on."""
+    if hooks:
+        last = hooks[-1]
+        if last.hi == new.lo and last._replace(hi=new.hi) == new._replace(lo=last.lo):
+            hooks[-1] = last._replace(hi=new.hi)
+            return
+    hooks.append(new)

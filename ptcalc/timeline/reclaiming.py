@@ -1,0 +1,255 @@
+"""Pages that leave: madvise, holes and truncation of segments, collapse into huge pages, memory pressure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ptcalc.layout.rows import BACKINGS, MADVISE, THP, UFFD
+from ptcalc.policies.map_shared_pt import MapSharedPt
+from ptcalc.policies.mshare import Mshare
+from ptcalc.timeline.changes import Windows, unhooked
+from ptcalc.timeline.ground import HUGETLB
+from ptcalc.timeline.life import Hook, Life, Vma, without
+from ptcalc.timeline.regions import forget_in_region, members
+from ptcalc.timeline.world import World
+from ptcalc.workload.intervals import Intervals
+from ptcalc.workload.population import Cohort
+
+PRIVATE = BACKINGS.index("private")
+WHOLE = 1 << 62
+
+
+def reclaims_tables(world: World) -> bool:
+    """Tell whether MADV_DONTNEED frees PTE tables: CONFIG_PT_RECLAIM, x86_64 from 6.14, more architectures from 7.0."""
+    choice = world.ground.context.parameters.get("today.pt_reclaim", "by_kernel")
+    if choice != "by_kernel":
+        return choice == "yes"
+    geometry, version = world.ground.context.geometry, world.ground.context.workload.kernel.version
+    if geometry.name.startswith("x86"):
+        return version >= (6, 14)
+    # Those with a table remover of their own are left out (commit 4817f70c25b6 and the series of 2025-11).
+    return version >= (7, 0) and not geometry.name.startswith(("ppc", "powerpc", "s390"))
+
+
+def dontneed(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int) -> None:
+    """mm/memory.c:zap_page_range_single: what is shared is unhooked, own PTE tables inside the range are freed."""
+    ground, reclaims = world.ground, reclaims_tables(world)
+    common = [cohort for cohort in cohorts if members(world, cohort.state, lo, hi)]
+    if isinstance(ground.policy, Mshare) and common:
+        forget_in_region(world, common[0].state, lo, hi, unmapped=False, reclaims=reclaims)
+        world.note("the pages are those of all members of the region")
+    for cohort in cohorts:
+        life = cohort.state
+        world.walked(*world.visited(life, cohort.count, lo, hi))
+        mine = [(a, b, vma) for a, b, vma in life.vmas.within(lo, hi) if not (isinstance(ground.policy, Mshare) and world.joined(vma))]
+        shared: Windows = []
+        hooks = list(life.hooks)
+        used = life.used
+        for a, b, vma in mine:
+            used = used.set(a, b, None)
+            row = ground.rows[vma.row]
+            window = a + vma.moved, b + vma.moved
+            if row.shared and not (isinstance(ground.policy, MapSharedPt) and row.backing != HUGETLB):
+                shared.append(window)
+            huge = row.backing == PRIVATE and _advised(row.thp, vma)
+            if (reclaims or huge) and row.backing != HUGETLB:
+                span = ground.span(0)
+                hooks[0] = _own_without(hooks[0], -(-window[0] // span), window[1] // span)
+        after = replace(life, used=used, hooks=tuple(hooks), figures={})
+        after, _ = unhooked(ground, after, life.vmas, shared)
+        world.become(cohort, after)
+    if isinstance(ground.policy, MapSharedPt) and cohorts:
+        _forget_for_all(world, cohorts[0].state, lo, hi)
+
+
+def _advised(thp: int, vma: Vma) -> bool:
+    if vma.madvise == MADVISE.index("nohugepage"):
+        return False
+    return thp in (THP.index("always"), THP.index("within_size")) or (
+        thp == THP.index("advise") and vma.madvise == MADVISE.index("hugepage")
+    )
+
+
+def _own_without(hooks: tuple[Hook, ...], lo: int, hi: int) -> tuple[Hook, ...]:
+    if lo >= hi:
+        return hooks
+    own = tuple(hook for hook in hooks if hook.scope is None)
+    return (*without(own, lo, hi), *(hook for hook in hooks if hook.scope is not None))
+
+
+def _forget_for_all(world: World, life: Life, lo: int, hi: int) -> None:
+    """The entries of MAP_SHARED_PT tables go for all who share them; the tables stay."""
+    ground = world.ground
+    for a, b, vma in life.vmas.within(lo, hi):
+        row = ground.rows[vma.row]
+        if not world.shares_file(vma):
+            continue
+        start = ground.position(row, a)
+
+        def forget(other: Life, row: int = row.file, start: int = start, size: int = b - a) -> Life:
+            used = other.used
+            for c, d, each in other.vmas:
+                known = ground.rows[each.row]
+                if known.file == row and world.shares_file(each):
+                    shift = ground.position(known, c) - c
+                    low, high = max(c, start - shift), min(d, start + size - shift)
+                    used = used.set(low, high, None) if low < high else used
+            return other if used == other.used else replace(other, used=used, figures={})
+
+        world.each(list(world.population), forget)
+
+
+def punch(world: World, segment: str, lo: int, hi: int) -> None:
+    """shmem_fallocate, hugetlbfs_punch_hole: whole pages inside the range leave, from all who map them."""
+    number = list(world.ground.context.workload.segments).index(segment)
+    page = world.ground.plan.segments[segment].page
+    size = int(world.ground.plan.segments[segment].size)
+    first, last = -(-lo // page) * page, hi // page * page if hi < size else -(-hi // page) * page
+    if first >= last:
+        world.note(f"no whole page of {page} bytes lies inside the hole: nothing leaves")
+        return
+    world.walked(*world.visited_once(segment, first, last))
+    _forget(world, number, first, last)
+    world.absent[number] = world.absent.get(number, Intervals()).set(first, last, True)
+    world.uncache(number, first, last)
+    _split_huge(world, number, first, last)
+
+
+def truncate(world: World, segment: str, size: int) -> None:
+    """mm/truncate.c: pages beyond the new end leave, tables stay."""
+    number = list(world.ground.context.workload.segments).index(segment)
+    plan = world.ground.plan.segments[segment]
+    end = -(-size // plan.page) * plan.page
+    world.walked(*world.visited_once(segment, end, int(plan.size)))
+    _forget(world, number, end, WHOLE)
+    world.absent[number] = world.absent.get(number, Intervals()).set(end, world.region_size(number), True)
+    world.uncache(number, end, WHOLE)
+    world.ground.ends[number] = end
+    world.ground.epoch += 1
+
+
+def _forget(world: World, segment: int, lo: int, hi: int) -> None:
+    """Let pages of a segment (offsets as written) leave all who use them; mm/hugetlb.c drops shared tables for it."""
+    ground = world.ground
+
+    def forget(life: Life) -> Life:
+        used, shared = life.used, []
+        for a, b, vma in life.vmas:
+            row = ground.rows[vma.row]
+            if row.segment != segment:
+                continue
+            low, high = max(a, lo + row.delta), min(b, hi + row.delta)
+            if low < high:
+                used = used.set(low, high, None)
+                if row.backing == HUGETLB:
+                    shared.append((low + vma.moved, high + vma.moved))
+        if used == life.used and not shared:
+            return life
+        after = replace(life, used=used, figures={})
+        return unhooked(ground, after, life.vmas, shared)[0] if shared else after
+
+    world.each(list(world.population), forget)
+
+
+def _split_huge(world: World, segment: int, lo: int, hi: int) -> None:
+    """A huge page of which a part left is split; one that left as a whole may come back as the switches say."""
+    ground, size = world.ground, world.ground.context.geometry.thp_size
+    for file, start, end, shift in world.files_of(segment):
+        low, high = max(lo, start) - shift, min(hi, end) - shift
+        if low >= high or not ground.context.geometry.has_file_thp:
+            continue
+        known = ground.huge.get(file, Intervals())
+        new = known.set(-(-low // size) * size, high // size * size, None)
+        for edge in {low // size * size for _ in [0] if low % size} | {high // size * size for _ in [0] if high % size and high + shift < end}:
+            new = new.set(edge, edge + size, "never")
+        if new != known:
+            ground.huge[file] = new
+            ground.epoch += 1
+
+
+def collapse(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int, *, refault: bool) -> None:
+    """mm/khugepaged.c:collapse_file and retract_page_tables: the PTE tables of all who map the chunks go."""
+    ground, geometry = world.ground, world.ground.context.geometry
+    if not geometry.has_file_thp or geometry.thp_keeps_tables:
+        world.note(f"{geometry.name} has no huge pages that save tables")
+        return
+    size = geometry.thp_size
+    chunks: dict[int, Intervals[bool]] = {}
+    for cohort in cohorts:
+        for a, b, vma in cohort.state.vmas.within(lo, hi):
+            row = ground.rows[vma.row]
+            shift = row.start - row.file_offset
+            if row.backing in (HUGETLB, PRIVATE) or (shift + vma.moved) % size:
+                continue
+            first = -(-(a - shift) // size) * size
+            last = (min(b, ground.end_of(row)) - shift) // size * size
+            chunks[row.file] = chunks.get(row.file, Intervals()).set(first, last, True)
+    for file, parts in chunks.items():
+        for first, last, _ in parts:
+            ground.huge[file] = ground.huge.get(file, Intervals()).set(first, last, "always")
+    if not chunks:
+        world.note("no chunk of a huge page lies in the part: nothing is collapsed")
+        return
+    ground.epoch += 1
+    wp = UFFD.index("wp")
+
+    def retract(life: Life) -> Life:
+        lost: Windows = []
+        hooks = life.hooks[0]
+        for a, b, vma in life.vmas:
+            row = ground.rows[vma.row]
+            if row.file not in chunks or vma.copied or vma.uffd == wp:
+                continue
+            shift = row.start - row.file_offset
+            if (shift + vma.moved) % size:
+                continue
+            first, last = -(-(a - shift) // size) * size, (b - shift) // size * size
+            for low, high, _ in chunks[row.file].within(first, last):
+                window = low + shift + vma.moved, high + shift + vma.moved
+                hooks = without(hooks, window[0] // size, window[1] // size)
+                lost.append(window)
+        if not lost:
+            return life
+        after = replace(life, hooks=(hooks, *life.hooks[1:]), figures={})
+        return world.again(after, lost, 1) if refault else after
+
+    world.each(list(world.population), retract)
+    for file, parts in chunks.items():
+        for key in world.tables.keys():
+            if key.place == 0 and key.file == file:
+                for low, high, _ in parts:
+                    world.tables.cut(key, low // size, high // size)
+
+
+def shrink(world: World, amount: int | None) -> None:
+    """Free cached tables that nobody uses: those of the oldest sets first, until enough is freed."""
+    left = amount
+    for key in world.tables.keys():
+        if world.ground.unused(key) != "cached":
+            continue
+        found = world.tables.tables(key)
+        tables = round(found.there.value - found.in_use.value)
+        cost = world.ground.context.costs[key.place].allocation
+        if tables <= 0:
+            continue
+        if left is None or tables * cost <= left:
+            world.forget_left(key, None)
+            left = None if left is None else left - tables * cost
+            continue
+        if left < cost:
+            return
+        world.forget_left(key, _cut_for(world, key, -(-left // cost)))
+        return
+
+
+def _cut_for(world: World, key: object, tables: int) -> int:
+    """Return the index below which so many unused tables of a set lie."""
+    idle = world.tables.idle[key]  # type: ignore[index]
+    low, high = min(reach.lo for reach in idle), max(reach.hi for reach in idle)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if world.tables.unused_below(key, middle) < tables:  # type: ignore[arg-type]
+            low = middle
+        else:
+            high = middle
+    return high

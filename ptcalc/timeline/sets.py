@@ -1,0 +1,153 @@
+"""Shared tables: which sets there are, who hooks them, and what is left of those that nobody hooks any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ptcalc.engine.covers import BLOCKS
+from ptcalc.timeline.ground import Ground
+from ptcalc.timeline.life import Key, Life
+from ptcalc.timeline.tables import Count, Reach, count
+
+
+class SetTables(NamedTuple):
+    """Tables of one set: all that exist, and those of them that some process uses."""
+
+    there: Count
+    in_use: Count
+
+
+class SharedTables:
+    """All sets of shared tables.
+
+    ``hooked``: how many processes reach what in each; ``idle``: how many have reached it, and do so no longer (in a
+    set whose unused tables stay).
+    """
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self.hooked: dict[Key, dict[Reach, int]] = {}
+        self.idle: dict[Key, dict[Reach, int]] = {}
+        self._counted: dict[Key, SetTables] = {}
+
+    def change(self, life: Life, times: int) -> None:
+        """Let so many processes more (or fewer) be in a state."""
+        for key, reach in hooked(life):
+            self._add(self.hooked, key, reach, times)
+        for key, reach in left(life):
+            self._add(self.idle, key, reach, times)
+
+    def abandon(self, life: Life, times: int) -> None:
+        """Keep what processes that end leave in sets whose unused tables stay."""
+        for key, reach in (*hooked(life), *left(life)):
+            if self._ground.unused(key) != "freed":
+                self._add(self.idle, key, reach, times)
+
+    def leave(self, key: Key, reach: Reach, times: int) -> None:
+        """Keep what processes leave that go on without it for good."""
+        if self._ground.unused(key) != "freed":
+            self._add(self.idle, key, reach, times)
+
+    def _add(self, where: dict[Key, dict[Reach, int]], key: Key, reach: Reach, times: int) -> None:
+        reaches = where.setdefault(key, {})
+        # What others take away is no matter of how many there are of those who lose it.
+        now = reaches.get(reach, 0) + times
+        if now > 0:
+            reaches[reach] = now
+        else:
+            reaches.pop(reach, None)
+            if not reaches:
+                del where[key]
+        self._counted.pop(key, None)
+
+    def keys(self) -> list[Key]:
+        """Return the sets that have tables."""
+        return list(dict.fromkeys((*self.hooked, *self.idle)))
+
+    def tables(self, key: Key) -> SetTables:
+        """Return the tables of a set."""
+        found = self._counted.get(key)
+        if found is None:
+            span = self._ground.span(key.place)
+            now, before = self.hooked.get(key, {}), self.idle.get(key, {})
+            in_use = count(_weighted(now), span, shared=True)
+            there = in_use
+            if before:
+                both = dict(now)
+                for reach, times in before.items():
+                    both[reach] = both.get(reach, 0) + times
+                there = count(_weighted(both), span, shared=True)
+            if self._ground.unused(key) == "kept":
+                in_use = there
+            found = self._counted[key] = SetTables(there, in_use)
+        return found
+
+    def cut(self, key: Key, lo: int, hi: int) -> None:
+        """Take tables lo <= index < hi of a set away from what is left of it."""
+        reaches = self.idle.pop(key, {})
+        self._counted.pop(key, None)
+        for reach, times in reaches.items():
+            for part in _outside(reach, lo, hi):
+                self._add(self.idle, key, part, times)
+
+    def forget(self, life: Life) -> None:
+        """Forget what was computed of the sets that a process has left."""
+        for key, _ in left(life):
+            self._counted.pop(key, None)
+
+    def unused_below(self, key: Key, index: int) -> float:
+        """Return how many tables of a set that nobody uses lie below an index."""
+        span = self._ground.span(key.place)
+
+        def below(reaches: dict[Reach, int]) -> dict[Reach, int]:
+            return {reach._replace(hi=min(reach.hi, index)): times for reach, times in reaches.items() if reach.lo < index}
+
+        now, before = below(self.hooked.get(key, {})), below(self.idle.get(key, {}))
+        both = dict(now)
+        for reach, times in before.items():
+            both[reach] = both.get(reach, 0) + times
+        there, in_use = (count(_weighted(each), span, shared=True).value for each in (both, now))
+        return there - in_use
+
+    def drop(self, key: Key) -> None:
+        """Let all go that nobody uses of a set."""
+        self.idle.pop(key, None)
+        self._counted.pop(key, None)
+
+
+def _weighted(reaches: dict[Reach, int]) -> dict[Reach, int]:
+    """Return reaches with the number of those who reach; of what is taken away, that of those who take."""
+    return {
+        reach._replace(times=0): (reach.times if reach.role == BLOCKS else times) for reach, times in reaches.items()
+    }
+
+
+def _outside(reach: Reach, lo: int, hi: int) -> Iterator[Reach]:
+    if reach.hi <= lo or reach.lo >= hi:
+        yield reach
+        return
+    if reach.lo < lo:
+        yield reach._replace(hi=lo)
+    if reach.hi > hi:
+        yield reach._replace(lo=hi)
+
+
+def hooked(life: Life) -> list[tuple[Key, Reach]]:
+    """Return what a process reaches of shared tables."""
+    found = life.figures.get("hooked")
+    if found is None:
+        found = [
+            (hook.scope.key, Reach(hook.run, hook.lo - hook.scope.shift, hook.hi - hook.scope.shift, hook.scope.shift, hook.role, hook.times))
+            for hooks in (*life.hooks, *life.inside)
+            for hook in hooks
+            if hook.scope is not None
+        ]
+        life.figures["hooked"] = found
+    return found  # type: ignore[return-value]
+
+
+def left(life: Life) -> list[tuple[Key, Reach]]:
+    """Return what a process has reached, and reaches no longer."""
+    return [(each.key, Reach(each.run, each.lo, each.hi, each.shift, each.role, each.times)) for each in life.left]
+

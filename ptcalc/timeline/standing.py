@@ -1,0 +1,150 @@
+"""A state as the ledger asks for it: page tables, segments and pools as they are now (`ptcalc.risk.demanding`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from ptcalc.engine.numbers import Number
+from ptcalc.policies import SegmentMemory
+from ptcalc.policies.residency import memory_of, pool_need
+from ptcalc.timeline.figures import figures_of
+from ptcalc.timeline.tables import Reach, count
+from ptcalc.timeline.world import World
+from ptcalc.workload.model import Workload
+
+_WIDE = 1 << 61
+
+
+class LevelNow(NamedTuple):
+    """One level: tables (private, shared in use, cached unused), and the bytes of memory that each of them take."""
+
+    private: int
+    shared: int
+    cached: int
+    private_bytes: int
+    shared_bytes: int
+    cached_bytes: int
+    shown_bytes: int
+
+
+@dataclass
+class Standing:
+    """The memory of a `World` at one time."""
+
+    world: World
+
+    follows_counts = False
+
+    @property
+    def workload(self) -> Workload:
+        """The workload as written."""
+        return self.world.ground.context.workload
+
+    @cached_property
+    def counts(self) -> tuple[Number, ...]:
+        """Processes of each group now."""
+        counts = dict.fromkeys(self.workload.processes, 0)
+        for cohort in self.world.population:
+            counts[cohort.group] += cohort.count
+        return tuple(counts.values())
+
+    @cached_property
+    def levels(self) -> tuple[LevelNow, ...]:
+        """Tables level by level, from the PTE level up; expectations are rounded once, as in an estimate."""
+        ground, tables = self.world.ground, self.world.tables
+        many = len(ground.levels)
+        exact, expected, needed = [0] * many, [0.0] * many, [0.0] * many
+        whole_needed = [0] * many
+        for cohort in self.world.population:
+            figures = figures_of(ground, cohort.state)
+            for place, (own, each) in enumerate(zip(figures.own, figures.allocations, strict=True)):
+                exact[place] += cohort.count * own.tables
+                expected[place] += cohort.count * own.expected
+                if isinstance(each, int):
+                    whole_needed[place] += cohort.count * each
+                else:
+                    needed[place] += cohort.count * each
+        there, in_use = [[0, 0.0] for _ in range(many)], [[0, 0.0] for _ in range(many)]
+        for key in tables.keys():
+            found = tables.tables(key)
+            for total, part in ((there, found.there), (in_use, found.in_use)):
+                total[key.place][0] += part.tables
+                total[key.place][1] += part.expected
+        out = []
+        for place, cost in enumerate(ground.context.costs[:many]):
+            total = exact[place] + there[place][0] + round(expected[place] + there[place][1])
+            shared = int(in_use[place][0]) + round(in_use[place][1])
+            cached = min(int(there[place][0]) + round(there[place][1]) - shared, total - shared)
+            private = total - shared - cached
+            per = cost.per_allocation
+            if per == 1:
+                allocated = [private, shared, cached]
+            else:
+                both = -(-(shared + cached) // per)
+                allocated = [whole_needed[place] + round(needed[place]), -(-shared // per), both - -(-shared // per)]
+            sizes = [each * cost.allocation for each in allocated]
+            out.append(LevelNow(private, shared, cached, *sizes, sum(allocated) * cost.page_tables))
+        return tuple(out)
+
+    def page_tables_used(self, counts: Sequence[Number], *, charged: bool | None = None) -> Number:
+        """Return the memory that page tables keep: cached ones that nobody uses are given back when it is short."""
+        costs = self.world.ground.context.costs
+        return sum(
+            level.private_bytes + level.shared_bytes
+            for level, cost in zip(self.levels, costs, strict=False)
+            if charged in (None, cost.charged)
+        )
+
+    def segments(self, counts: Sequence[Number]) -> tuple[SegmentMemory, ...]:
+        """Return what each segment keeps in memory."""
+        return self._segments
+
+    @cached_property
+    def _segments(self) -> tuple[SegmentMemory, ...]:
+        return memory_of(self.world.ground.plan, self.world.ground.context, self)
+
+    def pool_need(self, counts: Sequence[Number]) -> dict[int, Number]:
+        """Return the huge pages needed, by page size."""
+        return pool_need(self.world.ground.plan, self._segments)
+
+    @property
+    def host_mm_bytes(self) -> int:
+        """Root tables of the host mms of regions that have members."""
+        regions = {key.region for key in self.world.tables.keys() if key.region >= 0}
+        regions |= self.world.regions_joined()
+        return len(regions) * int(self.world.ground.context.geometry.root_bytes)
+
+    # What `memory_of` asks.
+
+    def copies(self) -> Sequence[Number]:
+        """Return the private copies of each segment, those of all processes."""
+        total = [0] * len(self.world.ground.plan.segments)
+        for cohort in self.world.population:
+            for segment, size in enumerate(figures_of(self.world.ground, cohort.state).copies):
+                total[segment] += cohort.count * size
+        return total
+
+    def mappers(self, segment: int) -> Number:
+        """Return how many processes map a segment."""
+        rows = self.world.ground.rows
+        total = 0
+        for cohort in self.world.population:
+            name = f"maps {segment}"
+            maps = cohort.state.figures.get(name)
+            if maps is None:
+                maps = any(rows[vma.row].segment == segment for _, _, vma in cohort.state.vmas)
+                cohort.state.figures[name] = maps
+            total += cohort.count if maps else 0
+        return total
+
+    def touched(self, segment: int, leaf: int) -> Number:
+        """Return what any process has touched of a segment and is still in memory, in pages of that size."""
+        reaches = {Reach(run, -_WIDE, _WIDE, 0, 0): many for run, many in self.world.cached.get(segment, {}).items()}
+        return round(count(reaches, leaf, shared=True).value) * leaf if reaches else 0
+
+    def absent(self, segment: int) -> Number:
+        """Return what was punched out of a segment or cut off, and not touched again."""
+        return sum(hi - lo for lo, hi, _ in self.world.absent.get(segment, ()))

@@ -1,0 +1,58 @@
+"""Which process the OOM killer would pick, and how little its end gives back (mm/oom_kill.c:oom_badness)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ptcalc.engine.numbers import Number
+from ptcalc.risk.config import Config
+from ptcalc.risk.ledger import process_costs
+from ptcalc.timeline.figures import figures_of
+from ptcalc.timeline.result import ClassState, Victim
+from ptcalc.timeline.world import World
+
+EXEMPT = -1000
+
+
+def classes(world: World, counts: Sequence[Number], capacity: int, config: Config) -> tuple[tuple[ClassState, ...], Victim | None]:
+    """Return what one process of each class shows, and the one that would be killed; ``capacity``: memory in bytes.
+
+    Shared pages count in full for each process that has them; hugetlb pages and the tables of mshare regions for none.
+    """
+    context = world.ground.context
+    geometry, workload = context.geometry, context.workload
+    base, kernel = process_costs(workload, geometry, config)
+    page = geometry.base_page
+    total = (capacity + workload.host.swap) // page
+    names = list(workload.processes)
+    costs = context.costs
+    out: list[ClassState] = []
+    worst: Victim | None = None
+    for cohort in world.population:
+        group = workload.processes[cohort.group]
+        number = names.index(cohort.group)
+        figures = figures_of(world.ground, cohort.state)
+        private = group.private
+        if group.private_cap is not None:
+            private = min(private, group.private_cap // max(int(counts[number]), 1))
+        own = sum(round(each) * cost.allocation for each, cost in zip(figures.allocations, costs, strict=False))
+        points = (figures.rss_bytes + private) // page + (figures.vmpte_bytes + base[number]) // page
+        points += group.oom_score_adj * (total // 1000)
+        exempt = group.oom_score_adj == EXEMPT
+        out.append(
+            ClassState(
+                cohort.group, cohort.label, cohort.count, figures.vmpte_bytes, own, figures.rss_bytes,
+                0 if exempt else points, figures.exact,
+            )
+        )  # fmt: skip
+        if exempt or (worst is not None and worst.badness_pages >= points):
+            continue
+        frees = (
+            ("private memory", private),
+            ("private copies of segments", sum(figures.copies)),
+            ("page tables of its own", own),
+            ("base tables", int(base[number])),
+            ("kernel stacks and slab", int(kernel[number])),
+        )
+        worst = Victim(cohort.group, cohort.label, points, tuple(each for each in frees if each[1]))
+    return tuple(out), worst
