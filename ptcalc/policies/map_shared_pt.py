@@ -110,17 +110,17 @@ def _settled(view: View, context: Context) -> Flags:
     if context.settled is None:
         return _chosen(view, context.matrix)
     rows = view.rows
-    eligible, delta = _eligible(view), rows.start - rows.file_offset
+    may, delta = eligible(view), rows.start - rows.file_offset
     known = context.settled
     open_ = [int(file) not in known for file in rows.file]
-    if (eligible & open_).any():
+    if (may & open_).any():
         for row in np.flatnonzero(_chosen(view, context.matrix) & open_):
             known.setdefault(int(rows.file[row]), (int(delta[row]), int(rows.protection[row])))
     same = [
         known.get(int(file)) == (int(at), int(protection))
         for file, at, protection in zip(rows.file, delta, rows.protection, strict=True)
     ]
-    return np.asarray(eligible & np.array(same, bool))
+    return np.asarray(may & np.array(same, bool))
 
 
 def _chosen(view: View, counts: Ints) -> Flags:

@@ -9,6 +9,8 @@ from ptcalc.engine.numbers import Number
 
 if TYPE_CHECKING:
     from ptcalc.policies import SegmentMemory
+    from ptcalc.policies.base import Context
+    from ptcalc.policies.second_level import SecondLevels
     from ptcalc.workload.model import Workload
 
 
@@ -22,6 +24,14 @@ class Demanding(Protocol):
     @property
     def workload(self) -> Workload:
         """The workload as written."""
+
+    @property
+    def context(self) -> Context:
+        """The workload on its architecture."""
+
+    @property
+    def second_levels(self) -> tuple[SecondLevels, ...]:
+        """Second-level tables of guests."""
 
     @property
     def counts(self) -> tuple[Number, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ptcalc.engine.covers import BLOCKS
 from ptcalc.policies.counting import allocations_of_one
 from ptcalc.timeline.ground import HUGETLB, Ground, Piece
 from ptcalc.timeline.tables import Count, Reach, count
@@ -60,8 +59,6 @@ def _figures(ground: Ground, life: Life) -> Figures:
             shown = shown._replace(tables=shown.tables + fixed)
         vmpte += (shown.tables + round(shown.expected)) * costs[place].vmpte
         exact &= shown.exact and found.exact
-    if life.inside:
-        exact &= all(hook.run.kind != 2 for hooks in life.inside for hook in hooks)
     return Figures(tuple(own), tuple(needed), vmpte, exact, _rss(ground, life), _copies(ground, life))
 
 
@@ -97,11 +94,7 @@ def _copies(ground: Ground, life: Life) -> tuple[int, ...]:
     pieces = [
         Piece(a, b, vma, runs) for lo, hi, vma in written for a, b, runs in life.used.within(lo, hi)
     ]
-    rest = [Piece(lo, hi, vma) for lo, hi, vma in written]
     if not pieces:
         return (0,) * len(ground.plan.segments)
-    del rest
     return tuple(int(each) for each in copies(ground.laid_out([pieces]), (1,)))
 
-
-__all__ = ["BLOCKS", "Figures", "figures_of"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from ptcalc.engine.covers import BLOCKS
 from ptcalc.layout.plan import Plan
 from ptcalc.layout.rows import BACKINGS, THP, Layout, Rows, Runs
 from ptcalc.policies.base import Context, Policy
+from ptcalc.policies.second_level import SecondLevels, second_levels
 from ptcalc.policies.view import SharingRule, View
 from ptcalc.timeline.life import Hook, Key, Scope, Vma
 from ptcalc.timeline.runs import Run, runs_of
@@ -90,6 +92,11 @@ class Ground:
     def levels(self) -> tuple[Level, ...]:
         """The levels below the root, from the PTE level up."""
         return self.context.geometry.added_levels
+
+    @cached_property
+    def second_levels(self) -> tuple[SecondLevels, ...]:
+        """Second-level tables of guests, as functions of the process counts."""
+        return second_levels(self.view, self.layout, self.context)
 
     def span(self, place: int) -> int:
         """Bytes of address space of a table."""

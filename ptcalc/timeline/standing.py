@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from ptcalc.engine.numbers import Number
 from ptcalc.policies import SegmentMemory
+from ptcalc.policies.base import Context
 from ptcalc.policies.residency import memory_of, pool_need
+from ptcalc.policies.second_level import SecondLevels
 from ptcalc.timeline.figures import figures_of
 from ptcalc.timeline.tables import Reach, count
 from ptcalc.timeline.world import World
@@ -42,6 +44,16 @@ class Standing:
     def workload(self) -> Workload:
         """The workload as written."""
         return self.world.ground.context.workload
+
+    @property
+    def context(self) -> Context:
+        """The workload on its architecture."""
+        return self.world.ground.context
+
+    @property
+    def second_levels(self) -> tuple[SecondLevels, ...]:
+        """Second-level tables of the guests that there are: of the memory that each touches at its beginning."""
+        return self.world.ground.second_levels
 
     @cached_property
     def counts(self) -> tuple[Number, ...]:

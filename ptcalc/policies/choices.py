@@ -1,0 +1,40 @@
+"""All open choices of the policies as a table: names, defaults, values, meaning (kernel-facts 6.2, a to l)."""
+
+from __future__ import annotations
+
+from ptcalc import arch
+from ptcalc.policies import policies_of
+from ptcalc.policies.base import Choice
+
+# What is no choice here, and why: the letter of the question, and the answer that is built in.
+SETTLED = (
+    ("6.2-d", "the first mapper's table is the file's at once, at its first fault"),
+    ("6.2-e", "a read-only mapper does not use the set for reading and writing: it has a set of its own"),
+    ("6.2-i", "where a PMD table cannot be shared, the PTE tables below it are, from a PMD table of one's own"),
+    ("6.2-j", "PMD leaves lie in PMD tables, which are shared with them"),
+    ("6.2-k", "accessed and dirty bits of all sharers are one; RSS counts what a process has touched itself"),
+    ("6.2-l", "locked and unlocked mappings share (VM_LOCKED is ignored)"),
+)
+
+
+def all_choices(arch_name: str = "x86_64") -> list[tuple[str, Choice]]:
+    """Return every choice with its full name, POLICY.NAME, in the order of the policies."""
+    return [
+        (f"{policy.name}.{choice.name}", choice)
+        for policy in policies_of(arch.get(arch_name))
+        for choice in policy.choices
+    ]
+
+
+def listed() -> str:
+    """Return the choices as text for people, and what is settled."""
+    lines = ["Open choices (--choice POLICY.NAME=VALUE; the default comes first):", ""]
+    for name, choice in all_choices():
+        values = [choice.default, *(value for value in choice.accepted if value != choice.default)]
+        shown = " | ".join(values) if choice.accepted else f"{choice.default} (any size)"
+        lines += [f"  {name} = {shown}", f"      {choice.meaning}"]
+        if choice.over_time:
+            lines.append("      (has an effect only over time: ptcalc timeline)")
+    lines += ["", "Settled, with no choice:", ""]
+    lines += [f"  {letter}: {what}" for letter, what in SETTLED]
+    return "\n".join(lines) + "\n"
