@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from ptcalc.scenarios.uncertainty import Sampled, sample
     from ptcalc.sweeping import Axis, Row, Scan, Sweep, scan_workload, sweep
     from ptcalc.templates import new_workload
+    from ptcalc.timeline.following import follow_timeline
+    from ptcalc.timeline.result import Timeline
     from ptcalc.verify import Boundary, Figure, Verification, verify_boundary, verify_workload
     from ptcalc.workload import Workload, load, loads
 
@@ -87,6 +89,8 @@ _HOMES = {
     "ptcalc.scenarios.uncertainty": ("Sampled", "sample"),
     "ptcalc.sweeping": ("Axis", "Row", "Scan", "Sweep", "scan_workload", "sweep"),
     "ptcalc.templates": ("new_workload",),
+    "ptcalc.timeline.following": ("follow_timeline",),
+    "ptcalc.timeline.result": ("Timeline",),
     "ptcalc.verify": ("Boundary", "Figure", "Verification", "verify_boundary", "verify_workload"),
     "ptcalc.workload": ("Workload", "load", "loads"),
 }
@@ -130,6 +134,7 @@ __all__ = [
     "Solution",
     "SolvedRow",
     "Sweep",
+    "Timeline",
     "Verification",
     "Workload",
     "__version__",
@@ -139,6 +144,7 @@ __all__ = [
     "check",
     "diff",
     "estimate",
+    "follow_timeline",
     "load",
     "load_result",
     "loads",

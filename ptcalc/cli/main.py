@@ -34,6 +34,7 @@ COMMANDS = {
     "sweep": ("ptcalc.cli.sweep", "The same with other values, on other machines."),
     "solve": ("ptcalc.cli.solve", "The largest value that still fits."),
     "diff": ("ptcalc.cli.diff", "What a change does, and which edited line does it."),
+    "timeline": ("ptcalc.cli.timeline", "Events over time: storms, protection, growth, reclaim."),
     "check": ("ptcalc.cli.check", "Do workloads keep to what a team has agreed on? For CI."),
     "budget": ("ptcalc.cli.budget", "Budgets for check, from today's figures."),
     "init": ("ptcalc.cli.init", "A workload file to start from, or of a database's configuration."),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 
 from ptcalc.cli.options import arch_option, examples, question, workload_options
-from ptcalc.cli.output import emit
+from ptcalc.cli.output import emit, screen
 from ptcalc.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ def _list_choices(ctx: click.Context, _option: click.Parameter, asked: bool) -> 
         "ptcalc timeline --choices",
     ),
 )
-@workload_options("json")
+@workload_options("text", "json", "csv", "markdown", "html")
 @arch_option
 @click.option(
     "--choices",
+    "list_choices",
     is_flag=True,
     expose_value=False,
     is_eager=True,
@@ -71,17 +73,27 @@ def command(
                 f"it judges policies that a mainline kernel has; {', '.join(policies)} cannot be deployed",
                 param_hint="--fail-on",
             )
-    from ptcalc.timeline.following import timeline
+    from ptcalc.timeline.following import follow_timeline
 
-    found = timeline(
-        asked.workload, policies=asked.policies or None, config=asked.config, choices=asked.choices
-    )
-    from ptcalc.report.timeline_json import to_dict
-    from ptcalc.report.json_report import render
-
-    emit(render(to_dict(found)))
+    found = follow_timeline(asked.workload, policies=asked.policies or None, config=asked.config, choices=asked.choices)
+    emit(_rendered(found, form))
     if fail_on is not None:
         _check(found, policies or ("today",), fail_on)
+
+
+def _rendered(found: Timeline, form: str) -> str:
+    if form == "text":
+        from ptcalc.report.timeline_report import render
+
+        return render(found, screen())
+    if form == "json":
+        from ptcalc.report import json_report
+        from ptcalc.report.timeline_json import to_dict
+
+        return json_report.render(to_dict(found))
+    module = {"csv": "timeline_csv", "markdown": "timeline_markdown", "html": "timeline_html"}[form]
+    text: str = import_module(f"ptcalc.report.{module}").render(found)
+    return text
 
 
 def _check(found: Timeline, judged: tuple[str, ...], fail_on: RiskLevel) -> None:

@@ -37,12 +37,12 @@ class Context:
     workload: Workload
     geometry: Geometry
     parameters: MappingOf[str, str] = field(default_factory=dict)
+    # Numbers of the workload may stand for many scenarios (`ptcalc.engine.numbers`): so many layouts of its mappings.
+    layouts: int = 1
     # Over time: how many processes there are now, and which class of mappings of each file once came to share
     # (`map-shared-pt`); both stand in for what follows from the workload as written.
     now: tuple[int, ...] | None = None
     settled: dict[int, tuple[int, int]] | None = None
-    # Numbers of the workload may stand for many scenarios (`ptcalc.engine.numbers`): so many layouts of its mappings.
-    layouts: int = 1
     _laid_out: list[tuple[Plan, Layout]] = field(default_factory=list, repr=False)
 
     @property

@@ -101,9 +101,7 @@ def _of_one_process(
     return allocations_of_one(cost, exact, expected, deviation)
 
 
-def allocations_of_one(
-    cost: TableCost, exact: int, expected: float, deviation: Callable[[], float]
-) -> int | float:
+def allocations_of_one(cost: TableCost, exact: int, expected: float, deviation: Callable[[], float]) -> int | float:
     """Return the expected allocations for exact + expected tables of one mm; ``deviation`` gives their deviation."""
     per = cost.per_allocation
     if per == 1:

@@ -294,8 +294,8 @@ class Wholes:
 class Sets:
     """Where VMAs have shared tables, shape (V,): -1 or 0 for those that may not share.
 
-    ``family`` numbers the keys; ``scope`` the keys with their ``phase``, from `View.homes` on; ``shift`` is the index of
-    the VMA's table that is table 0 of the scope.
+    ``family`` numbers the keys; ``scope`` the keys with their ``phase``, from `View.homes` on; ``shift`` is the index
+    of the VMA's table that is table 0 of the scope.
     """
 
     family: Ints

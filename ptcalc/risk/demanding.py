@@ -1,4 +1,7 @@
-"""What the ledger asks of whatever demands memory: a workload as written (`ptcalc.policies.Outcome`), or its state later."""
+"""What the ledger asks of whatever demands memory: a workload as written (`ptcalc.policies.Outcome`), or a state later.
+
+Only what it asks: figures in bytes, for process counts in the order of the groups.
+"""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ def _page_tables(outcome: Demanding, geometry: Geometry) -> Iterator[Line]:
             )  # fmt: skip
 
 
-def _second_level(outcome: Outcome) -> Iterator[Line]:
+def _second_level(outcome: Demanding) -> Iterator[Line]:
     """Yield the tables of guests: kernel memory that is charged to the emulator's cgroup, and never swapped."""
     found = outcome.second_levels
     if not found:

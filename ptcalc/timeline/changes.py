@@ -5,14 +5,12 @@ Rules 1-3 and 7 of docs/timeline.md.  Who may share, by which key, is what the p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from ptcalc.engine.covers import BLOCKS
 from ptcalc.layout.rows import PROTECTIONS, UFFD
-from ptcalc.timeline.ground import HUGETLB, Ground, Piece, hooks_of
+from ptcalc.timeline.ground import HUGETLB, Ground, Piece, hooks_of, scopes_of
 from ptcalc.timeline.life import Hook, Hooks, Left, Life, Scope, Vma, mode, without
 from ptcalc.timeline.runs import Run
 from ptcalc.workload.intervals import Intervals
@@ -24,7 +22,11 @@ _UNSHARING = (UFFD.index("wp"), UFFD.index("minor"))
 
 
 def touch(
-    ground: Ground, life: Life, parts: Sequence[Piece], others: Sequence[tuple[Sequence[Piece], int]] = (), times: int = 1
+    ground: Ground,
+    life: Life,
+    parts: Sequence[Piece],
+    others: Sequence[tuple[Sequence[Piece], int]] = (),
+    times: int = 1,
 ) -> Life:
     """Let a process access the runs of some parts of its VMAs (addresses as mapped).
 
@@ -123,7 +125,11 @@ def merged(old: tuple[Hook, ...], new: Iterable[Hook]) -> tuple[Hook, ...]:
         for each in old:
             # A part of the same draw reaches no other tables than those it has.
             if each.run.domain == hook.run.domain and each.run.drawn == hook.run.drawn and each.role != BLOCKS:
-                known = known.set(max(each.lo, hook.lo), min(each.hi, hook.hi), None) if each.lo < hook.hi and each.hi > hook.lo else known
+                known = (
+                    known.set(max(each.lo, hook.lo), min(each.hi, hook.hi), None)
+                    if each.lo < hook.hi and each.hi > hook.lo
+                    else known
+                )
         for lo, hi, _ in known:
             reach = lo
             for start, end, scope in there.within(lo, hi):
@@ -175,25 +181,21 @@ def allowed(ground: Ground, vmas: Intervals[Vma]) -> list[list[tuple[int, int, S
     view, rule = ground.seen(layout, (1,))
     if rule is None:
         return out
-    from ptcalc.timeline.life import Key
-
     for place, level in enumerate(ground.levels):
         sharing = rule(view, level.name)
         if sharing is None or not sharing.may.any():
             continue
         span = ground.span(place)
-        sets = view.sets(sharing, span)
-        for vma in np.flatnonzero(sharing.may).tolist():
-            row = int(view.vmas.row[vma])
-            name = (*(int(key[vma]) for key in sharing.keys), int(sets.phase[vma]))
+        for vma, scope in scopes_of(view, sharing, view.sets(sharing, span), place):
             lo, hi = -(-int(view.vmas.start[vma]) // span), int(view.vmas.end[vma]) // span
             if lo < hi:
-                key = Key(place, name, int(view.rows.file[row]))
-                out[place].append((lo, hi, Scope(key, int(sets.shift[vma]))))
+                out[place].append((lo, hi, scope))
     return out
 
 
-def unhooked(ground: Ground, life: Life, vmas: Intervals[Vma], taken: Windows = ()) -> tuple[Life, Windows]:  # type: ignore[assignment]
+def unhooked(
+    ground: Ground, life: Life, vmas: Intervals[Vma], taken: Sequence[tuple[int, int]] = ()
+) -> tuple[Life, Windows]:
     """Return a process with other VMAs, less the shared tables that it may not have there, and where those were.
 
     ``taken``: address ranges of which every shared table goes that holds a part.  Tables reached through one that goes
@@ -223,7 +225,11 @@ def unhooked(ground: Ground, life: Life, vmas: Intervals[Vma], taken: Windows = 
             lost.append((lo * span, hi * span))
             for below in range(place + 1):
                 first, last = lo * span // ground.span(below), hi * span // ground.span(below)
-                dropped = [hook for hook in hooks[below] if hook.lo < last and hook.hi > first and (below < place or hook.scope == scope)]
+                dropped = [
+                    hook
+                    for hook in hooks[below]
+                    if hook.lo < last and hook.hi > first and (below < place or hook.scope == scope)
+                ]
                 if not dropped:
                     continue
                 left += [
@@ -251,7 +257,9 @@ def _same(ground: Ground, hooked: Scope, now: Scope) -> bool:
 def _leave(hook: Hook, lo: int, hi: int) -> Left:
     assert hook.scope is not None
     lo, hi = max(lo, hook.lo), min(hi, hook.hi)
-    return Left(hook.scope.key, hook.run, lo - hook.scope.shift, hi - hook.scope.shift, hook.scope.shift, hook.role, hook.times)
+    return Left(
+        hook.scope.key, hook.run, lo - hook.scope.shift, hi - hook.scope.shift, hook.scope.shift, hook.role, hook.times
+    )
 
 
 def freed(ground: Ground, hooks: Hooks, vmas: Intervals[Vma], gone: Windows) -> Hooks:
@@ -271,19 +279,3 @@ def freed(ground: Ground, hooks: Hooks, vmas: Intervals[Vma], gone: Windows) -> 
             if first < last:
                 out[place] = without(out[place], first, last)
     return tuple(out)
-
-
-def in_use(life: Life, windows: Windows, ground: Ground, *, everywhere: bool = False) -> Iterator[Piece]:
-    """Yield the pages in use, and still accessible, that lie in some windows (by address), as parts to touch."""
-    for lo, hi, vma in life.vmas:
-        if vma.protection == NO_ACCESS:
-            continue
-        for low, high in [(lo, hi)] if everywhere else windows:
-            start, end = max(lo, low - (0 if everywhere else vma.moved)), min(hi, high - (0 if everywhere else vma.moved))
-            if start >= end:
-                continue
-            for first, last, runs in life.used.within(start, end):
-                row = ground.rows[vma.row]
-                limit = ground.end_of(row)
-                if first < limit:
-                    yield Piece(first, min(last, limit), vma, runs)

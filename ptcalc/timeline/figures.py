@@ -52,9 +52,7 @@ def _figures(ground: Ground, life: Life) -> Figures:
         needed.append(allocations_of_one(costs[place], found.tables, found.expected, lambda m=mine, s=span: _sd(m, s)))  # type: ignore[misc]
         shown = found
         if not once and any(hook.scope is not None for hook in hooks):
-            every = {
-                Reach(hook.run, hook.lo, hook.hi, 0, hook.role, hook.times): hook.times or 1 for hook in hooks
-            }
+            every = {Reach(hook.run, hook.lo, hook.hi, 0, hook.role, hook.times): hook.times or 1 for hook in hooks}
             shown = count(every, span, shared=False)
             shown = shown._replace(tables=shown.tables + fixed)
         vmpte += (shown.tables + round(shown.expected)) * costs[place].vmpte
@@ -86,15 +84,10 @@ def _copies(ground: Ground, life: Life) -> tuple[int, ...]:
     from ptcalc.policies.residency import copies
 
     rows = ground.rows
-    written = [
-        (lo, hi, vma) for lo, hi, vma in life.vmas if not rows[vma.row].shared and rows[vma.row].write
-    ]
+    written = [(lo, hi, vma) for lo, hi, vma in life.vmas if not rows[vma.row].shared and rows[vma.row].write]
     if not written:
         return (0,) * len(ground.plan.segments)
-    pieces = [
-        Piece(a, b, vma, runs) for lo, hi, vma in written for a, b, runs in life.used.within(lo, hi)
-    ]
+    pieces = [Piece(a, b, vma, runs) for lo, hi, vma in written for a, b, runs in life.used.within(lo, hi)]
     if not pieces:
         return (0,) * len(ground.plan.segments)
     return tuple(int(each) for each in copies(ground.laid_out([pieces]), (1,)))
-

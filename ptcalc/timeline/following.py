@@ -20,7 +20,7 @@ from ptcalc.timeline.world import World
 from ptcalc.workload import Workload
 
 
-def timeline(
+def follow_timeline(
     workload: Workload,
     *,
     policies: Sequence[str] | None = None,
@@ -141,7 +141,7 @@ class _Follower:
 
     def _sets_exact(self) -> bool:
         tables = self.world.tables
-        return all(tables.tables(key).there.exact for key in tables.keys())
+        return all(tables.tables(key).there.exact for key in tables.sets)
 
     def _walk(self, segment: int, name: str) -> Walk:
         world = self.world

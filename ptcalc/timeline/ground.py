@@ -1,8 +1,8 @@
-"""What does not change while time passes, or changes for all processes: rows, files, regions, and how a policy sees VMAs."""
+"""What changes for all processes or for none while time passes: rows, files, regions, and how a policy sees VMAs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,13 +14,14 @@ from ptcalc.layout.plan import Plan
 from ptcalc.layout.rows import BACKINGS, THP, Layout, Rows, Runs
 from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.second_level import SecondLevels, second_levels
-from ptcalc.policies.view import SharingRule, View
+from ptcalc.policies.view import Sets, Sharing, SharingRule, View
 from ptcalc.timeline.life import Hook, Key, Scope, Vma
 from ptcalc.timeline.runs import Run, runs_of
 from ptcalc.workload.intervals import Intervals
 
 HUGETLB, PRIVATE = BACKINGS.index("hugetlb"), BACKINGS.index("private")
 _COLUMNS = tuple(Rows.__dataclass_fields__)
+_NO_RUNS = Runs(*(np.zeros(0, bool if name == "same" else np.int64) for name in Runs.__dataclass_fields__))
 _BOOLS = {"shared", "softdirty", "allow", "write"}
 
 
@@ -70,8 +71,9 @@ class Ground:
     """One policy on one workload.
 
     ``huge``: of each file, where the page cache holds huge pages that the switches do not make (collapse), or
-    holds none although they would ("never"); ``ends``: of each segment, where it ends now (bytes of positions as mapped);
-    ``regions``: of each segment in a region or host mm, what its one list of VMAs allows now (protection, by position).
+    holds none although they would ("never"); ``ends``: of each segment, where it ends now (bytes of positions as
+    mapped); ``regions``: of each segment in a region or host mm, what its one list of VMAs allows now (protection,
+    by position).
     ``epoch`` moves when new processes would find something else.
     """
 
@@ -150,16 +152,30 @@ class Ground:
                         if part is not None:
                             at = part.moved(vma.moved)
                             runs.append(
-                                (number, at.kind, at.lo, at.hi, at.step, at.origin, at.slots, at.drawn, not at.each, at.domain)
+                                (
+                                    number,
+                                    at.kind,
+                                    at.lo,
+                                    at.hi,
+                                    at.step,
+                                    at.origin,
+                                    at.slots,
+                                    at.drawn,
+                                    not at.each,
+                                    at.domain,
+                                )
                             )
         table = [
             np.array(column, bool if name in _BOOLS else np.int64)
             for name, column in zip(_COLUMNS, columns, strict=True)
         ]
-        ran = [np.array(column, np.int64) for column in zip(*runs, strict=True)] if runs else [np.zeros(0, np.int64)] * 10
+        ran = (
+            [np.array(column, np.int64) for column in zip(*runs, strict=True)] if runs else [np.zeros(0, np.int64)] * 10
+        )
         ran[8] = ran[8].astype(bool)
         return Layout(
             geometry=self.context.geometry, plan=self.plan, places=(), rows=Rows(*table), runs=Runs(*ran),
+            guest_runs=_NO_RUNS,
             file_size=self.layout.file_size, file_position=self.layout.file_position, groups=group + 1,
         )  # fmt: skip
 
@@ -180,87 +196,94 @@ class Ground:
     def seen(self, layout: Layout, counts: tuple[int, ...]) -> tuple[View, SharingRule | None]:
         """Return a layout as the policy sees it, and what says which tables may be one."""
         context = self.context
-        now = type(context)(
-            context.workload, context.geometry, context.parameters, now=counts, settled=context.settled
-        )
+        now = type(context)(context.workload, context.geometry, context.parameters, now=counts, settled=context.settled)
         now.__dict__["layout"] = self.layout
         view = self.policy.view(layout, now)
         return view, self.policy.sharing(view, now)
 
 
-def hooks_of(
-    ground: Ground, view: View, rule: SharingRule | None, groups: range
-) -> dict[int, list[tuple[list[Hook], list[Hook]]]]:
-    """Return the tables that the runs of a view need, for each of the groups: level by level, own axis and region's.
+Placed = list[tuple[list[Hook], list[Hook]]]  # level by level: tables on the process's own axis, and on a region's
 
-    Tables of a region's host mm lie on the region's axis.
-    """
+
+def hooks_of(ground: Ground, view: View, rule: SharingRule | None, groups: range) -> dict[int, Placed]:
+    """Return the tables that the runs of a view need, for each of the groups."""
     runs = runs_of(view.touched)
-    group_of = view.touched.group.tolist()
-    out: dict[int, list[tuple[list[Hook], list[Hook]]]] = {group: [] for group in groups}
-    delta = (view.rows.start - view.rows.file_offset)[view.run_row].tolist()
-    row_group = view.rows.group
+    out: dict[int, Placed] = {group: [([], []) for _ in ground.levels] for group in groups}
     for place in range(len(ground.levels)):
-        found, sharing = view.reached(place, rule)
-        span = found.span
-        scopes: dict[int, dict[int, Scope]] = {}
-        file_delta: dict[int, int] = {}
-        if sharing is not None:
-            sets = view.sets(sharing, span)
-            for vma in np.flatnonzero(sharing.may).tolist():
-                row = int(view.vmas.row[vma])
-                name = (*(int(key[vma]) for key in sharing.keys), int(sets.phase[vma]))
-                scope = Scope(Key(place, name, int(view.rows.file[row])), int(sets.shift[vma]))
-                number = int(sets.scope[vma])
-                scopes.setdefault(number, {}).setdefault(int(row_group[row]), scope)
-                file_delta[number] = int(view.rows.start[row] - view.rows.file_offset[row])
-        vma_of = view.vmas.of_row[view.run_row]
-        shift_of = sets.shift[vma_of].tolist() if sharing is not None else None
-        covers = found.covers
-        for group in groups:
-            out[group].append(([], []))
-        rows = zip(
-            covers.run.tolist(), covers.scope.tolist(), covers.lo.tolist(), covers.hi.tolist(), covers.role.tolist(),
-            strict=True,
-        )  # fmt: skip
-        for at, number, lo, hi, role in sorted(rows, key=lambda row: (row[0], row[1], row[4], row[2])):
-            run, group = runs[at], group_of[at]
-            if view.groups <= number < view.homes:
-                # A host mm: those who touch say so, each for its own processes.
-                if group in out and role != BLOCKS:
-                    key = Key(place, (), -1, number - view.groups)
-                    _append(out[group][place][1], Hook(run, lo, hi, Scope(key, 0), role))
-                continue
-            if number < view.groups:
-                if number not in out:
-                    continue
-                times = 0
-                if role == BLOCKS:
-                    run, times = run.moved(-delta[at] + _delta_of(view, number, run, lo, span)), group
-                _append(out[number][place][0], Hook(run, lo, hi, None, role, times))
-                continue
-            if role == BLOCKS:
-                for owner, scope in scopes[number].items():
-                    if owner in out:
-                        moved = run.moved(file_delta[number] - delta[at])
-                        _append(out[owner][place][0], Hook(moved, lo + scope.shift, hi + scope.shift, scope, role, group))
-                continue
-            if group in out:
-                assert shift_of is not None
-                shift = shift_of[at]
-                scope = next(iter(scopes[number].values()))._replace(shift=shift)
-                _append(out[group][place][0], Hook(run, lo + shift, hi + shift, scope, role))
+        reached, sharing = view.reached(place, rule)
+        level = _Level(view, place, reached.span, sharing)
+        covers = reached.covers
+        columns = (covers.run, covers.scope, covers.lo, covers.hi, covers.role)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        for at, scope, lo, hi, role in sorted(rows, key=lambda row: (row[0], row[1], row[4], row[2])):
+            for group, hook in level.hooks(runs[at], at, scope, lo, hi, role):
+                if group in out:
+                    regional = hook.scope is not None and hook.scope.key.region >= 0
+                    _append(out[group][place][regional], hook)
     return out
 
 
-def _delta_of(view: View, group: int, run: Run, lo: int, span: int) -> int:
-    """Return the address of file offset 0 as the VMA of a group maps it that holds a table."""
-    vmas = view.vmas
-    for vma in range(len(vmas.row)):
-        row = int(vmas.row[vma])
-        if int(view.rows.group[row]) == group and vmas.start[vma] <= lo * span < vmas.end[vma]:
-            return int(view.rows.start[row] - view.rows.file_offset[row])
-    return 0
+class _Level:
+    """One level of a view: whose tables the engine's rows are."""
+
+    def __init__(self, view: View, place: int, span: int, sharing: Sharing | None) -> None:
+        self.view, self.place, self.span = view, place, span
+        self.group = view.touched.group.tolist()
+        self.delta = (view.rows.start - view.rows.file_offset)[view.run_row].tolist()
+        self.scopes: dict[int, dict[int, Scope]] = {}  # by number of the set, by group
+        self.file_at: dict[int, int] = {}
+        self.shift: list[int] = []
+        if sharing is None:
+            return
+        sets = view.sets(sharing, span)
+        self.shift = sets.shift[view.vmas.of_row[view.run_row]].tolist()
+        for vma, scope in scopes_of(view, sharing, sets, place):
+            row = int(view.vmas.row[vma])
+            number = int(sets.scope[vma])
+            self.scopes.setdefault(number, {}).setdefault(int(view.rows.group[row]), scope)
+            self.file_at[number] = int(view.rows.start[row] - view.rows.file_offset[row])
+
+    def hooks(self, run: Run, at: int, number: int, lo: int, hi: int, role: int) -> Iterator[tuple[int, Hook]]:
+        """Yield the processes (groups) that have the tables of one row, as their hooks.
+
+        Tables that others take away (role BLOCKS) are reached at the addresses of those who lose them; ``times`` is
+        the group of who takes them.
+        """
+        view, group = self.view, self.group[at]
+        if view.groups <= number < view.homes:
+            # A host mm: those who touch reach its tables, each for its own processes.
+            if role != BLOCKS:
+                yield group, Hook(run, lo, hi, Scope(Key(self.place, (), -1, number - view.groups), 0), role)
+        elif number < view.groups:
+            if role == BLOCKS:
+                there = run.moved(self._file_at(number, lo) - self.delta[at])
+                yield number, Hook(there, lo, hi, None, role, group)
+            else:
+                yield number, Hook(run, lo, hi, None, role)
+        elif role == BLOCKS:
+            there = run.moved(self.file_at[number] - self.delta[at])
+            for owner, scope in self.scopes[number].items():
+                yield owner, Hook(there, lo + scope.shift, hi + scope.shift, scope, role, group)
+        else:
+            shift = self.shift[at]
+            scope = next(iter(self.scopes[number].values()))._replace(shift=shift)
+            yield group, Hook(run, lo + shift, hi + shift, scope, role)
+
+    def _file_at(self, group: int, table: int) -> int:
+        """Return the address of file offset 0 as the VMA of a group maps it that holds a table."""
+        vmas, rows = self.view.vmas, self.view.rows
+        for vma, row in enumerate(vmas.row.tolist()):
+            if int(rows.group[row]) == group and vmas.start[vma] <= table * self.span < vmas.end[vma]:
+                return int(rows.start[row] - rows.file_offset[row])
+        return 0
+
+
+def scopes_of(view: View, sharing: Sharing, sets: Sets, place: int) -> Iterator[tuple[int, Scope]]:
+    """Yield the VMAs that may share at a level, with the sets whose tables they hook."""
+    for vma in np.flatnonzero(sharing.may).tolist():
+        name = (*(int(key[vma]) for key in sharing.keys), int(sets.phase[vma]))
+        key = Key(place, name, int(view.rows.file[view.vmas.row[vma]]))
+        yield vma, Scope(key, int(sets.shift[vma]))
 
 
 def _append(hooks: list[Hook], new: Hook) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 
 from ptcalc.engine.covers import EXACT
 from ptcalc.errors import InputError
@@ -14,7 +13,7 @@ from ptcalc.timeline import reclaiming
 from ptcalc.timeline.changes import Windows, freed, merged, unhooked
 from ptcalc.timeline.ground import HUGETLB, Row
 from ptcalc.timeline.growing import grow_to
-from ptcalc.timeline.life import Hook, Life, Vma, without
+from ptcalc.timeline.life import Hook, Life, Vma
 from ptcalc.timeline.regions import (
     change_region,
     forget_in_region,
@@ -23,7 +22,7 @@ from ptcalc.timeline.regions import (
     shares_in_common,
 )
 from ptcalc.timeline.runs import Run
-from ptcalc.timeline.world import FILE, PRIVATE, Growing, World, changed
+from ptcalc.timeline.world import Growing, World, changed
 from ptcalc.workload import events as kinds
 from ptcalc.workload.events import Chosen, Event, Part
 from ptcalc.workload.intervals import Intervals
@@ -73,9 +72,7 @@ def _fork(world: World, event: Event, number: int) -> None:
             used = used.set(start, end, runs)
     into = world.group_number(action.into)
     vmas = _regrouped(world, life.vmas, parent.state.group, into)
-    child = Life(
-        into, vmas, used, tuple(map(tuple, hooks)), ((),) * len(hooks), fixed=life.fixed, grown=life.grown
-    )
+    child = Life(into, vmas, used, tuple(map(tuple, hooks)), ((),) * len(hooks), fixed=life.fixed, grown=life.grown)
     history = world.population.history((parent.history, "fork"))
     world.arrive(action.into, action.who.count or 0, action.who.name, history, child)
     tables = sum(len(each) and sum(hook.hi - hook.lo for hook in each) for each in hooks)
@@ -186,15 +183,21 @@ def _unmap(world: World, event: Event, number: int) -> None:
             for cohort, life in _of(common):
                 world.become(cohort, leave_region(world, life, lo, hi, cohort.count, gone=True))
             world.note("the window is unmapped: no table of the region goes while it has members")
+    regional = isinstance(world.ground.policy, Mshare)
+
+    def stays(vma: Vma) -> bool:
+        return regional and world.joined(vma)
+
     for cohort, life in _of(cohorts):
-        kept = [part for part in life.vmas.within(lo, hi) if world.joined(part[2]) and isinstance(world.ground.policy, Mshare)]
-        gone = _whole([(a + vma.moved, b + vma.moved) for a, b, vma in life.vmas.within(lo, hi) if not world.joined(vma) or not kept])
+        gone = _whole([(a + vma.moved, b + vma.moved) for a, b, vma in life.vmas.within(lo, hi) if not stays(vma)])
         if not gone:
             continue
-        vmas = life.vmas.changed(lo, hi, lambda vma: vma if kept and world.joined(vma) else None)
+        vmas = life.vmas.changed(lo, hi, lambda vma: vma if stays(vma) else None)
         world.walked(*world.visited(life, cohort.count, lo, hi))
-        after = replace(life, used=life.used.set(lo, hi, None), figures={})
-        after = changed(world, after, vmas, gone, cohort.count, refault=event.refault)
+        used = life.used
+        for a, b, vma in life.vmas.within(lo, hi):
+            used = used if stays(vma) else used.set(a, b, None)
+        after = changed(world, replace(life, used=used, figures={}), vmas, gone, cohort.count, refault=event.refault)
         world.become(cohort, replace(after, hooks=freed(world.ground, after.hooks, vmas, gone), figures={}))
     world.settle()
 
@@ -227,12 +230,22 @@ def _move(world: World, event: Event, number: int) -> None:
 
 def _moved(world: World, life: Life, lo: int, hi: int, by: int, count: int, *, refault: bool) -> Life:
     ground = world.ground
-    old = [(a + vma.moved, b + vma.moved, a + by, ground.rows[vma.row].backing == HUGETLB) for a, b, vma in life.vmas.within(lo, hi)]
+    old = [
+        (a + vma.moved, b + vma.moved, a + by, ground.rows[vma.row].backing == HUGETLB)
+        for a, b, vma in life.vmas.within(lo, hi)
+    ]
     vmas = life.vmas.changed(lo, hi, lambda vma: vma._replace(moved=by))
     new: list[list[Hook]] = [[] for _ in life.hooks]
     for start, end, target, hugetlb in old:
         shift = target - start
-        leaf = next((place for place, hooks in enumerate(life.hooks) if any(_within(hook, ground.span(place), start, end) for hook in hooks)), None)
+        leaf = next(
+            (
+                place
+                for place, hooks in enumerate(life.hooks)
+                if any(_within(hook, ground.span(place), start, end) for hook in hooks)
+            ),
+            None,
+        )
         if leaf is None:
             continue
         for hook in life.hooks[leaf]:
@@ -368,8 +381,6 @@ def _mark(world: World, event: Event, number: int) -> None:
 def _window(world: World, group: int, part: Part) -> tuple[int, int]:
     lo, hi = world.window(group, part)
     rows = [world.ground.rows[number] for number in world.rows_of(group, part.mapping)]
-    length = list(world.ground.context.workload.processes.values())[group].mappings[part.mapping]
-    del length
     if hi - lo > part.length and any(_moved_to_huge(world, row) for row in rows):
         world.note("the part is widened to whole huge pages")
     return lo, hi
@@ -413,5 +424,3 @@ _EVENTS: dict[type, Callable[[World, Event, int], None]] = {
     kinds.Pressure: _pressure,
     kinds.Mark: _mark,
 }
-
-__all__ = ["FILE", "PRIVATE", "Fraction", "happen", "without"]

@@ -1,7 +1,7 @@
 """The state of processes with one history: VMAs, the pages that they use, the tables that they have.
 
-Immutable: what an event leaves is another value.  VMAs and pages lie on the axis of the addresses at which the file maps
-them; a VMA that was moved says by how much.  Hooks lie on the addresses of now.
+Immutable: what an event leaves is another value.  VMAs and pages lie on the axis of the addresses at which the file
+maps them; a VMA that was moved says by how much.  Hooks lie on the addresses of now.
 """
 
 from __future__ import annotations
@@ -73,13 +73,6 @@ class Left(NamedTuple):
     times: int = 0
 
 
-class Growth(NamedTuple):
-    """What a process touches more and more: the run at full size is a function of time (`ptcalc.timeline.growing`)."""
-
-    event: int
-    drawn: int  # what of it has been touched, bytes
-
-
 Hooks = tuple[tuple[Hook, ...], ...]  # level by level, from the PTE level up
 
 
@@ -96,7 +89,7 @@ class Life:
     hooks: Hooks
     inside: Hooks = ()
     left: tuple[Left, ...] = ()
-    growth: tuple[Growth, ...] = ()
+    growth: tuple[int, ...] = ()  # numbers of the events since which it touches more and more
     fixed: tuple[int, ...] = ()
     grown: int = 0
     figures: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
@@ -107,11 +100,14 @@ class Life:
             return True
         if not isinstance(other, Life):
             return NotImplemented
-        return (
-            (self.group, self.vmas, self.used, self.left, self.growth, self.fixed)
-            == (other.group, other.vmas, other.used, other.left, other.growth, other.fixed)
-            and all(map(_alike, (*self.hooks, *self.inside), (*other.hooks, *other.inside)))
-        )
+        return (self.group, self.vmas, self.used, self.left, self.growth, self.fixed) == (
+            other.group,
+            other.vmas,
+            other.used,
+            other.left,
+            other.growth,
+            other.fixed,
+        ) and all(map(_alike, (*self.hooks, *self.inside), (*other.hooks, *other.inside)))
 
     def __hash__(self) -> int:
         return hash((self.group, self.vmas))

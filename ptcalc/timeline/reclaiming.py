@@ -41,7 +41,11 @@ def dontneed(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int) -> Non
     for cohort in cohorts:
         life = cohort.state
         world.walked(*world.visited(life, cohort.count, lo, hi))
-        mine = [(a, b, vma) for a, b, vma in life.vmas.within(lo, hi) if not (isinstance(ground.policy, Mshare) and world.joined(vma))]
+        mine = [
+            (a, b, vma)
+            for a, b, vma in life.vmas.within(lo, hi)
+            if not (isinstance(ground.policy, Mshare) and world.joined(vma))
+        ]
         shared: Windows = []
         hooks = list(life.hooks)
         used = life.used
@@ -160,7 +164,9 @@ def _split_huge(world: World, segment: int, lo: int, hi: int) -> None:
             continue
         known = ground.huge.get(file, Intervals())
         new = known.set(-(-low // size) * size, high // size * size, None)
-        for edge in {low // size * size for _ in [0] if low % size} | {high // size * size for _ in [0] if high % size and high + shift < end}:
+        for edge in {low // size * size for _ in [0] if low % size} | {
+            high // size * size for _ in [0] if high % size and high + shift < end
+        }:
             new = new.set(edge, edge + size, "never")
         if new != known:
             ground.huge[file] = new
@@ -173,7 +179,24 @@ def collapse(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int, *, ref
     if not geometry.has_file_thp or geometry.thp_keeps_tables:
         world.note(f"{geometry.name} has no huge pages that save tables")
         return
-    size = geometry.thp_size
+    chunks = _chunks(world, cohorts, lo, hi)
+    if not chunks:
+        world.note("no chunk of a huge page lies in the part: nothing is collapsed")
+        return
+    for file, parts in chunks.items():
+        for first, last, _ in parts:
+            ground.huge[file] = ground.huge.get(file, Intervals()).set(first, last, "always")
+    ground.epoch += 1
+    world.each(list(world.population), lambda life: _retracted(world, life, chunks, refault=refault))
+    for key in world.tables.sets:
+        if key.place == 0 and key.file in chunks:
+            for low, high, _ in chunks[key.file]:
+                world.tables.cut(key, low // geometry.thp_size, high // geometry.thp_size)
+
+
+def _chunks(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int) -> dict[int, Intervals[bool]]:
+    """Return the whole huge pages of each file (offsets) that some processes map congruently from lo to hi."""
+    ground, size = world.ground, world.ground.context.geometry.thp_size
     chunks: dict[int, Intervals[bool]] = {}
     for cohort in cohorts:
         for a, b, vma in cohort.state.vmas.within(lo, hi):
@@ -183,48 +206,37 @@ def collapse(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int, *, ref
                 continue
             first = -(-(a - shift) // size) * size
             last = (min(b, ground.end_of(row)) - shift) // size * size
-            chunks[row.file] = chunks.get(row.file, Intervals()).set(first, last, True)
-    for file, parts in chunks.items():
-        for first, last, _ in parts:
-            ground.huge[file] = ground.huge.get(file, Intervals()).set(first, last, "always")
-    if not chunks:
-        world.note("no chunk of a huge page lies in the part: nothing is collapsed")
-        return
-    ground.epoch += 1
-    wp = UFFD.index("wp")
+            if first < last:
+                chunks[row.file] = chunks.get(row.file, Intervals()).set(first, last, True)
+    return chunks
 
-    def retract(life: Life) -> Life:
-        lost: Windows = []
-        hooks = life.hooks[0]
-        for a, b, vma in life.vmas:
-            row = ground.rows[vma.row]
-            if row.file not in chunks or vma.copied or vma.uffd == wp:
-                continue
-            shift = row.start - row.file_offset
-            if (shift + vma.moved) % size:
-                continue
-            first, last = -(-(a - shift) // size) * size, (b - shift) // size * size
-            for low, high, _ in chunks[row.file].within(first, last):
-                window = low + shift + vma.moved, high + shift + vma.moved
-                hooks = without(hooks, window[0] // size, window[1] // size)
-                lost.append(window)
-        if not lost:
-            return life
-        after = replace(life, hooks=(hooks, *life.hooks[1:]), figures={})
-        return world.again(after, lost, 1) if refault else after
 
-    world.each(list(world.population), retract)
-    for file, parts in chunks.items():
-        for key in world.tables.keys():
-            if key.place == 0 and key.file == file:
-                for low, high, _ in parts:
-                    world.tables.cut(key, low // size, high // size)
+def _retracted(world: World, life: Life, chunks: dict[int, Intervals[bool]], *, refault: bool) -> Life:
+    """Return a process without the PTE tables of chunks that are huge pages now."""
+    ground, size = world.ground, world.ground.context.geometry.thp_size
+    lost: Windows = []
+    hooks = life.hooks[0]
+    for a, b, vma in life.vmas:
+        row = ground.rows[vma.row]
+        shift = row.start - row.file_offset
+        aligned = (shift + vma.moved) % size == 0
+        if row.file not in chunks or vma.copied or vma.uffd == UFFD.index("wp") or not aligned:
+            continue
+        first, last = -(-(a - shift) // size) * size, (b - shift) // size * size
+        for low, high, _ in chunks[row.file].within(first, last):
+            window = low + shift + vma.moved, high + shift + vma.moved
+            hooks = without(hooks, window[0] // size, window[1] // size)
+            lost.append(window)
+    if not lost:
+        return life
+    after = replace(life, hooks=(hooks, *life.hooks[1:]), figures={})
+    return world.again(after, lost, 1) if refault else after
 
 
 def shrink(world: World, amount: int | None) -> None:
     """Free cached tables that nobody uses: those of the oldest sets first, until enough is freed."""
     left = amount
-    for key in world.tables.keys():
+    for key in world.tables.sets:
         if world.ground.unused(key) != "cached":
             continue
         found = world.tables.tables(key)

@@ -73,7 +73,13 @@ def forget_in_region(world: World, life: Life, lo: int, hi: int, *, unmapped: bo
         for place, (first, last) in gone.items():
             world.tables.cut(Key(place, (), -1, segment), first, last)
 
-        def forget(life: Life, segment: int = segment, start: int = start, end: int = end, gone: dict[int, tuple[int, int]] = gone) -> Life:
+        def forget(
+            life: Life,
+            segment: int = segment,
+            start: int = start,
+            end: int = end,
+            gone: dict[int, tuple[int, int]] = gone,
+        ) -> Life:
             used = life.used
             for a, b, vma in life.vmas:
                 row = ground.rows[vma.row]
@@ -116,9 +122,7 @@ def leave_region(
     """Let a process leave the regions of the segments from lo to hi; it maps them by itself, unless ``gone``."""
     ground = world.ground
     segments = {ground.rows[vma.row].segment for _, _, vma in life.vmas.within(lo, hi) if world.joined(vma)}
-    windows = [
-        (a, b, vma) for a, b, vma in life.vmas if ground.rows[vma.row].segment in segments and world.joined(vma)
-    ]
+    windows = [(a, b, vma) for a, b, vma in life.vmas if ground.rows[vma.row].segment in segments and world.joined(vma)]
     vmas, used = life.vmas, life.used
 
     def outside(vma: Vma) -> Vma | None:
@@ -159,7 +163,7 @@ def forget_unused(world: World) -> None:
             cohort.state.figures["mapped"] = mapped
         regions |= mapped[0]  # type: ignore[index]
         files |= mapped[1]  # type: ignore[index]
-    for key in world.tables.keys():
+    for key in world.tables.sets:
         if (key.region not in regions) if key.region >= 0 else (key.file not in files):
             world.tables.drop(key)
     if isinstance(policy, Mshare):

@@ -65,7 +65,9 @@ def covers_of(run: Run, span: int) -> tuple[Cover, ...]:
 def touched_of(runs: Iterable[Run], groups: Iterable[int]) -> Touched:
     """Return runs as the engine's columns; ``groups`` numbers who draws."""
     many = list(runs)
-    columns = [np.array(column, np.int64) for column in zip(*many, strict=True)] if many else [np.zeros(0, np.int64)] * 9
+    columns = (
+        [np.array(column, np.int64) for column in zip(*many, strict=True)] if many else [np.zeros(0, np.int64)] * 9
+    )
     kind, lo, hi, step, origin, slots, drawn, each, domain = columns
     random = kind == RANDOM
     return Touched(

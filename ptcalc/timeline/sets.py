@@ -61,8 +61,9 @@ class SharedTables:
                 del where[key]
         self._counted.pop(key, None)
 
-    def keys(self) -> list[Key]:
-        """Return the sets that have tables."""
+    @property
+    def sets(self) -> list[Key]:
+        """The sets that have tables."""
         return list(dict.fromkeys((*self.hooked, *self.idle)))
 
     def tables(self, key: Key) -> SetTables:
@@ -101,7 +102,9 @@ class SharedTables:
         span = self._ground.span(key.place)
 
         def below(reaches: dict[Reach, int]) -> dict[Reach, int]:
-            return {reach._replace(hi=min(reach.hi, index)): times for reach, times in reaches.items() if reach.lo < index}
+            return {
+                reach._replace(hi=min(reach.hi, index)): times for reach, times in reaches.items() if reach.lo < index
+            }
 
         now, before = below(self.hooked.get(key, {})), below(self.idle.get(key, {}))
         both = dict(now)
@@ -138,7 +141,17 @@ def hooked(life: Life) -> list[tuple[Key, Reach]]:
     found = life.figures.get("hooked")
     if found is None:
         found = [
-            (hook.scope.key, Reach(hook.run, hook.lo - hook.scope.shift, hook.hi - hook.scope.shift, hook.scope.shift, hook.role, hook.times))
+            (
+                hook.scope.key,
+                Reach(
+                    hook.run,
+                    hook.lo - hook.scope.shift,
+                    hook.hi - hook.scope.shift,
+                    hook.scope.shift,
+                    hook.role,
+                    hook.times,
+                ),
+            )
             for hooks in (*life.hooks, *life.inside)
             for hook in hooks
             if hook.scope is not None
@@ -150,4 +163,3 @@ def hooked(life: Life) -> list[tuple[Key, Reach]]:
 def left(life: Life) -> list[tuple[Key, Reach]]:
     """Return what a process has reached, and reaches no longer."""
     return [(each.key, Reach(each.run, each.lo, each.hi, each.shift, each.role, each.times)) for each in life.left]
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from ptcalc.engine.covers import BLOCKS
-
 from ptcalc.timeline.result import Sharers
 from ptcalc.timeline.runs import covers_of
 from ptcalc.timeline.tables import Reach
@@ -55,5 +54,3 @@ def _spread(reaches: dict[Reach, int], span: int) -> tuple[float, float, float]:
         if now > 1e-9:
             least, most = min(least, now), max(most, now)
     return least, most, total
-
-

@@ -13,7 +13,7 @@ from ptcalc.policies.base import Context
 from ptcalc.policies.residency import memory_of, pool_need
 from ptcalc.policies.second_level import SecondLevels
 from ptcalc.timeline.figures import figures_of
-from ptcalc.timeline.tables import Reach, count
+from ptcalc.timeline.tables import NO_TABLES, Count, Reach, count
 from ptcalc.timeline.world import World
 from ptcalc.workload.model import Workload
 
@@ -79,17 +79,17 @@ class Standing:
                     whole_needed[place] += cohort.count * each
                 else:
                     needed[place] += cohort.count * each
-        there, in_use = [[0, 0.0] for _ in range(many)], [[0, 0.0] for _ in range(many)]
-        for key in tables.keys():
+        there: list[Count] = [NO_TABLES] * many
+        in_use: list[Count] = [NO_TABLES] * many
+        for key in tables.sets:
             found = tables.tables(key)
-            for total, part in ((there, found.there), (in_use, found.in_use)):
-                total[key.place][0] += part.tables
-                total[key.place][1] += part.expected
+            there[key.place] = there[key.place].plus(found.there)
+            in_use[key.place] = in_use[key.place].plus(found.in_use)
         out = []
         for place, cost in enumerate(ground.context.costs[:many]):
-            total = exact[place] + there[place][0] + round(expected[place] + there[place][1])
-            shared = int(in_use[place][0]) + round(in_use[place][1])
-            cached = min(int(there[place][0]) + round(there[place][1]) - shared, total - shared)
+            total = exact[place] + there[place].tables + round(expected[place] + there[place].expected)
+            shared = in_use[place].tables + round(in_use[place].expected)
+            cached = min(there[place].tables + round(there[place].expected) - shared, total - shared)
             private = total - shared - cached
             per = cost.per_allocation
             if per == 1:
@@ -97,8 +97,8 @@ class Standing:
             else:
                 both = -(-(shared + cached) // per)
                 allocated = [whole_needed[place] + round(needed[place]), -(-shared // per), both - -(-shared // per)]
-            sizes = [each * cost.allocation for each in allocated]
-            out.append(LevelNow(private, shared, cached, *sizes, sum(allocated) * cost.page_tables))
+            mine, used, idle = (each * cost.allocation for each in allocated)
+            out.append(LevelNow(private, shared, cached, mine, used, idle, sum(allocated) * cost.page_tables))
         return tuple(out)
 
     def page_tables_used(self, counts: Sequence[Number], *, charged: bool | None = None) -> Number:
@@ -125,7 +125,7 @@ class Standing:
     @property
     def host_mm_bytes(self) -> int:
         """Root tables of the host mms of regions that have members."""
-        regions = {key.region for key in self.world.tables.keys() if key.region >= 0}
+        regions = {key.region for key in self.world.tables.sets if key.region >= 0}
         regions |= self.world.regions_joined()
         return len(regions) * int(self.world.ground.context.geometry.root_bytes)
 

@@ -36,6 +36,10 @@ class Count(NamedTuple):
     expected: float
     exact: bool = True
 
+    def plus(self, other: Count) -> Count:
+        """Return the sum of two sets of tables that have none in common."""
+        return Count(self.tables + other.tables, self.expected + other.expected, self.exact and other.exact)
+
     @property
     def value(self) -> float:
         """Both together."""
@@ -67,7 +71,9 @@ def count(reaches: Mapping[Reach, int], span: int, *, shared: bool) -> Count:
 
 def deviation(reaches: Mapping[Reach, int], span: int) -> float:
     """Return the standard deviation of the number of tables that one process has."""
-    footprint, counts = _footprint([(reach, times) for reach, times in reaches.items() if times > 0], span, shared=False)
+    footprint, counts = _footprint(
+        [(reach, times) for reach, times in reaches.items() if times > 0], span, shared=False
+    )
     return 0.0 if footprint is None else float(footprint.variance_private(counts, 0, [1]) ** 0.5)
 
 
@@ -85,13 +91,13 @@ def _footprint(live: list[tuple[Reach, int]], span: int, *, shared: bool) -> tup
         owner.append(group[times] if shared or reach.role == BLOCKS else 0)
     if not rows:
         return None, []
-    run, lo, hi, log, held, anchor, stride, role = zip(*rows, strict=True)
+    run, low, high, log, held, anchors, stride, role = zip(*rows, strict=True)
     groups = len(numbers) + 1
     scope = groups if shared else 0
     many = len(rows)
     found = Covers(
-        np.array(run, np.int64), np.full(many, scope), np.array(lo, np.int64), np.array(hi, np.int64),
-        np.array(log, np.float64), np.array(held, np.int64), np.array(anchor, np.int64), np.array(stride, np.int64),
+        np.array(run, np.int64), np.full(many, scope), np.array(low, np.int64), np.array(high, np.int64),
+        np.array(log, np.float64), np.array(held, np.int64), np.array(anchors, np.int64), np.array(stride, np.int64),
         np.array(role, np.int8),
     )  # fmt: skip
     axes = np.arange(groups + 1)

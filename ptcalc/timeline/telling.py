@@ -14,7 +14,7 @@ def told(event: Event, workload: Workload) -> str:
     return printable(_words(event, workload))
 
 
-def _words(event: Event, workload: Workload) -> str:
+def _words(event: Event, workload: Workload) -> str:  # noqa: C901  # a case for each kind
     action = event.action
     match action:
         case kinds.Start(who, touch):
@@ -26,7 +26,9 @@ def _words(event: Event, workload: Workload) -> str:
         case kinds.TouchMore(who, mapping, touch):
             return f"{_who(who)} touch {', '.join(map(_touch, touch))} of {_name(who, mapping, workload)}"
         case kinds.Grow(who, mapping, rate, until):
-            return f"{_who(who)} grow by {_amount(rate)} an hour up to {_amount(until)} of {_name(who, mapping, workload)}"
+            return (
+                f"{_who(who)} grow by {_amount(rate)} an hour up to {_amount(until)} of {_name(who, mapping, workload)}"
+            )
         case kinds.Mprotect(who, part, protection):
             return f"{_who(who)} mprotect {_part(who, part, workload)} to {protection}"
         case kinds.Munmap(who, part):

@@ -14,7 +14,9 @@ from ptcalc.timeline.world import World
 EXEMPT = -1000
 
 
-def classes(world: World, counts: Sequence[Number], capacity: int, config: Config) -> tuple[tuple[ClassState, ...], Victim | None]:
+def classes(
+    world: World, counts: Sequence[Number], capacity: int, config: Config
+) -> tuple[tuple[ClassState, ...], Victim | None]:
     """Return what one process of each class shows, and the one that would be killed; ``capacity``: memory in bytes.
 
     Shared pages count in full for each process that has them; hugetlb pages and the tables of mshare regions for none.

@@ -114,11 +114,15 @@ def walk(world: World, segment: int, lo: int = 0, hi: int = WHOLE) -> Walked:
             del at
         tables += cohort.count * _own_tables(ground, life, own, segment, lo, hi, span, world)
     for key in world.tables.hooked:
-        if key.place == place and (key.region == segment or (key.region < 0 and key.file in world.file_numbers(segment))):
+        if key.place == place and (
+            key.region == segment or (key.region < 0 and key.file in world.file_numbers(segment))
+        ):
             shared[key] = world.tables.hooked[key]
             first, last = world.axis_window(key, segment, lo, hi, span)
             clipped = {
-                reach._replace(lo=max(reach.lo, first), hi=min(reach.hi, last), times=0): (reach.times if reach.role == BLOCKS else times)
+                reach._replace(lo=max(reach.lo, first), hi=min(reach.hi, last), times=0): (
+                    reach.times if reach.role == BLOCKS else times
+                )
                 for reach, times in shared[key].items()
                 if reach.lo < last and reach.hi > first
             }
@@ -200,7 +204,7 @@ def _own_tables(
 def _swept(
     edges: dict[int, list[tuple[int, float, int, Key | None]]], page: int
 ) -> tuple[float, tuple[int, float, int]]:
-    """Return the entries that map pages, and how many of them one page has: least, mean and most of those that have any."""
+    """Return the entries that map pages, and how many of them one mapped page has: least, mean and most."""
     own: dict[float, int] = {}
     keys: dict[Key, dict[float, int]] = {}
     entries = mapped = 0.0

@@ -47,7 +47,9 @@ class World:
     population: Population[Life]
     tables: SharedTables
     absent: dict[int, Intervals[bool]] = field(default_factory=dict)  # pages of each segment that were punched out
-    cached: dict[int, dict[Run, int]] = field(default_factory=dict)  # touched pages of segments that hold what is touched
+    cached: dict[int, dict[Run, int]] = field(
+        default_factory=dict
+    )  # touched pages of segments that hold what is touched
     growing: dict[int, Growing] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     walked_tables: int = 0
@@ -153,7 +155,9 @@ class World:
                 out.append((row, Run(*each)))
         return out
 
-    def runs_of(self, group: int, mapping: int, touches: Iterable[Touch], domain: int | None = None) -> list[tuple[int, Run]]:
+    def runs_of(
+        self, group: int, mapping: int, touches: Iterable[Touch], domain: int | None = None
+    ) -> list[tuple[int, Run]]:
         """Return what some forms of touch mean for a mapping, with the rows; each is a draw of its own."""
         workload = self.ground.context.workload
         written = list(workload.processes.values())[group].mappings[mapping]
@@ -214,7 +218,11 @@ class World:
             return True
         known = (ground.context.settled or {}).get(row.file)
         at = row.start + vma.moved - row.file_offset
-        all_ = ground.policy.choice("mprotect", ground.context) == "all" if isinstance(ground.policy, MapSharedPt) else False
+        all_ = (
+            ground.policy.choice("mprotect", ground.context) == "all"
+            if isinstance(ground.policy, MapSharedPt)
+            else False
+        )
         return all_ and known == (at, vma.protection)
 
     def accessible(self, life: Life, lo: int, hi: int) -> Iterator[tuple[int, int, Vma, int]]:
@@ -277,7 +285,11 @@ class World:
         """Return what others have touched whose advice makes huge pages that this process would find."""
         ground = self.ground
         advise = THP.index("advise")
-        mine = {ground.rows[vma.row].file for _, _, vma in life.vmas if ground.rows[vma.row].thp == advise and vma.madvise != MADVISE.index("hugepage")}
+        mine = {
+            ground.rows[vma.row].file
+            for _, _, vma in life.vmas
+            if ground.rows[vma.row].thp == advise and vma.madvise != MADVISE.index("hugepage")
+        }
         if not mine:
             return []
         found = []
@@ -453,13 +465,21 @@ class World:
         return found
 
 
-def changed(world: World, life: Life, vmas: Intervals[Vma], windows: Windows, count: int, *, refault: bool, taken: Windows = ()) -> Life:  # type: ignore[assignment]
+def changed(
+    world: World,
+    life: Life,
+    vmas: Intervals[Vma],
+    windows: Windows,
+    count: int,
+    *,
+    refault: bool,
+) -> Life:
     """Return a process with other VMAs: shared tables unhooked where they must be, and touched again.
 
     ``windows``: the address ranges that changed; huge pages across their ends are mapped by base pages from now on.
     """
     ground = world.ground
-    after, lost = unhooked(ground, life, vmas, taken)
+    after, lost = unhooked(ground, life, vmas)
     if not refault:
         return after
     size = ground.context.geometry.thp_size
@@ -467,4 +487,3 @@ def changed(world: World, life: Life, vmas: Intervals[Vma], windows: Windows, co
     if ground.context.geometry.has_file_thp:
         lost = [*lost, *((edge, edge + size) for edge in sorted(edges))]
     return world.again(after, lost, count) if lost else after
-
