@@ -380,11 +380,12 @@ class World:
     def files_of(self, segment: int) -> list[tuple[int, int, int, int]]:
         """Return the files of a segment: (number, start, end, start), positions as mapped."""
         layout = self.ground.layout
-        before = sum(len(plan.pieces()) for plan in list(self.ground.plan.segments.values())[:segment])
-        many = len(list(self.ground.plan.segments.values())[segment].pieces())
+        # Files are numbered through all segments, the first of each at position 0.
+        firsts = [file for file, position in enumerate(layout.file_position.tolist()) if position == 0]
+        before, after = (*firsts, len(layout.file_position))[segment : segment + 2]
         return [
             (file, at := int(layout.file_position[file]), at + int(layout.file_size[file]), at)
-            for file in range(before, before + many)
+            for file in range(before, after)
         ]
 
     def forget_left(self, key: Key, below: int | None) -> None:
