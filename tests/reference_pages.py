@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
+import io
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ptcalc.cli.main import COMMANDS, cli
+from ptcalc.cli.main import COMMANDS, cli, main
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs/reference"
@@ -108,9 +108,7 @@ def _help(*words: str) -> str:
 
 def _printed(*words: str) -> str:
     """Return what a command prints, as into a pipe."""
-    code = "import sys; from ptcalc.cli.main import main; sys.exit(main())"
-    answer = subprocess.run(
-        [sys.executable, "-P", "-c", code, *words], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True,
-        encoding="utf-8", check=True,
-    )  # fmt: skip
-    return answer.stdout
+    out = io.StringIO()
+    with redirect_stdout(out):
+        assert main(words) == 0
+    return out.getvalue()
