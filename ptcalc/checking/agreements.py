@@ -122,8 +122,8 @@ class _Reader:
         self.hypothetical = hypothetical
 
     def budget(self, node: Node) -> Budget:
-        kind = cast("BudgetRule", self.value(node, "rule", _word(*_BOUNDS)))
-        side, read, beside = _BOUNDS[kind]
+        kind = cast("BudgetRule", self.value(node, "rule", _word(*BOUNDS)))
+        side, read, beside = BOUNDS[kind]
         known = dict(entries(self.positions, node, ("rule", side, *beside, "level", "policy", "message", "link")))
         bound = self.value(node, side, read)
         return Budget(
@@ -220,7 +220,7 @@ def _risk(text: str) -> int:
 
 
 # rule -> (the key of its bound, how that is read, the keys that it alone has)
-_BOUNDS: dict[BudgetRule, tuple[str, Callable[[str], int | Fraction], tuple[str, ...]]] = {
+BOUNDS: dict[BudgetRule, tuple[str, Callable[[str], int | Fraction], tuple[str, ...]]] = {
     "risk": ("at_most", _risk, ()),
     "headroom": ("at_least", parse_amount, ()),
     "page_tables": ("at_most", parse_amount, ()),

@@ -31,6 +31,7 @@ COMMANDS = {
     "estimate": ("ptcalc.cli.estimate", "Page tables under every policy; does the machine still fit?"),
     "explain": ("ptcalc.cli.explain", "The arithmetic behind it, and why tables are not shared."),
     "render": ("ptcalc.cli.render", "A saved result in another format."),
+    "schema": ("ptcalc.cli.schema", "JSON Schemas, for editors and programs."),
     "sweep": ("ptcalc.cli.sweep", "The same with other values, on other machines."),
     "solve": ("ptcalc.cli.solve", "The largest value that still fits."),
     "diff": ("ptcalc.cli.diff", "What a change does, and which edited line does it."),

@@ -41,11 +41,11 @@ def read_geometries(positions: Positions, section: Node) -> dict[str, Geometry]:
 def _geometry(positions: Positions, name: str, node: Node, known: Mapping[str, Geometry]) -> Geometry:
     values: dict[str, Any] = {}
     like: Geometry | None = None
-    for key, content in entries(positions, node, ("like", *_KEYS)):
+    for key, content in entries(positions, node, ("like", *KEYS)):
         if key == "like":
             like = _known(positions, content, known)
         else:
-            field, read = _KEYS[key]
+            field, read = KEYS[key]
             values[field] = read(positions, content)
     if "levels" in values:
         page = values.get("base_page", like.base_page if like else None)
@@ -55,7 +55,7 @@ def _geometry(positions: Positions, name: str, node: Node, known: Mapping[str, G
     try:
         if like is not None:
             return _changed(like, name, values | {"written": node.to_plain()})
-        missing = [key for key, (field, _) in _KEYS.items() if field in _REQUIRED and field not in values]
+        missing = [key for key, (field, _) in KEYS.items() if field in _REQUIRED and field not in values]
         if missing:
             accepted = f"{', '.join(missing)}; or like: the name of an architecture to start from"
             raise positions.at(node, InputError(f"key {quote(missing[0])} is missing", accepted=accepted))
@@ -194,7 +194,7 @@ _LEVEL_KEYS: dict[str, tuple[str, Reader]] = {
     "counted_since": ("counted_since", _single(_since)),
     "charged": ("charged", _single(_truth)),
 }
-_KEYS: dict[str, tuple[str, Reader]] = {
+KEYS: dict[str, tuple[str, Reader]] = {
     "title": ("title", _single(lambda text: text[:MAX_NAME])),
     "base_page": ("base_page", _single(_size)),
     "levels": ("levels", _levels),

@@ -42,13 +42,13 @@ _KEY_OF = {
     "written_pattern": "pattern",
 }
 # Which keys may stand beside the one that names the form of a touch.
-_TOUCH_FORMS = {
+TOUCH_FORMS = {
     "amount": ("pattern", "cluster", "overlap"),
     "pages": ("pattern", "cluster", "overlap"),
     "every": ("start", "length"),
     "ranges": (),
 }
-TOUCH_KEYS = {*_TOUCH_FORMS, *(key for keys in _TOUCH_FORMS.values() for key in keys)}
+TOUCH_KEYS = {*TOUCH_FORMS, *(key for keys in TOUCH_FORMS.values() for key in keys)}
 
 PATTERNS = ("scattered", "contiguous", "clustered")
 
@@ -128,12 +128,12 @@ def _short(text: str) -> object:
 
 def _form(value: dict[str, object]) -> str:
     """Name the form of a touch that is written as a mapping; its keys must belong together."""
-    leading = [key for key in _TOUCH_FORMS if key in value]
+    leading = [key for key in TOUCH_FORMS if key in value]
     if len(leading) != 1:
         found = f"{' and '.join(leading)} stand together" if leading else "a touch that does not say how much"
-        raise InputError(found, accepted=f"one of {', '.join(_TOUCH_FORMS)}; {TOUCHES}")
+        raise InputError(found, accepted=f"one of {', '.join(TOUCH_FORMS)}; {TOUCHES}")
     lead = leading[0]
-    fitting = _TOUCH_FORMS[lead]
+    fitting = TOUCH_FORMS[lead]
     for key in value:
         if key != lead and key not in fitting:
             others = f"only {', '.join(fitting)}" if fitting else "nothing else"
@@ -316,7 +316,7 @@ _HOST = _fields(
         "numa_nodes": accepted_by(_nodes),
     },
 )
-_WORKLOAD: Any = {
+WORKLOAD: Any = {
     "type": "typed-dict",
     "extra_behavior": "forbid",
     "fields": {
@@ -331,7 +331,7 @@ _WORKLOAD: Any = {
         )
     },
 }
-_VALIDATOR = SchemaValidator(_WORKLOAD)
+_VALIDATOR = SchemaValidator(WORKLOAD)
 
 
 def validate(plain: object) -> dict[str, Any]:
@@ -346,7 +346,7 @@ def validate(plain: object) -> dict[str, Any]:
 def keys_at(path: Path) -> tuple[str, ...]:
     """Return the keys of the mapping at a path; empty where names are free."""
     if path == ():
-        return tuple(_WORKLOAD["fields"])
+        return tuple(WORKLOAD["fields"])
     if path[0] == "events" and len(path) <= 3:
         from ptcalc.workload.event_schema import event_keys_at
 
@@ -359,7 +359,7 @@ def keys_at(path: Path) -> tuple[str, ...]:
     elif path[-2:-1] == ("mappings",):
         cls = Mapping
     elif path[-2:-1] in (("touch",), ("guest_touch",)):
-        return tuple(_TOUCH_FORMS) + tuple(sorted(TOUCH_KEYS - set(_TOUCH_FORMS)))
+        return tuple(TOUCH_FORMS) + tuple(sorted(TOUCH_KEYS - set(TOUCH_FORMS)))
     elif path[-2:-1] == ("ranges",):
         return Range._fields
     return tuple(_KEY_OF.get(field.name, field.name) for field in dataclasses.fields(cls)) if cls else ()
