@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -75,6 +74,8 @@ def _policies(_parameter: click.Parameter, context: click.Context, word: str) ->
 
 def _varied(_parameter: click.Parameter, context: click.Context, word: str) -> list[CompletionItem]:
     """Offer the values of the workload on the command line, as the beginning of ``PATH=VALUES``."""
+    from pathlib import Path
+
     # Where the option still lacks its value, click has not told the arguments apart.
     words = [str(context.params.get("workload") or ""), *context.args]
     name = next((each for each in words if each and Path(each).is_file()), None)
