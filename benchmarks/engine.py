@@ -93,6 +93,7 @@ class MillionRows:
             file_size=np.full(FILES, 64 * GIB),
             file_position=zero[:FILES],
             groups=GROUPS,
+            owners=np.full(len(plan.segments), -1),
         )
 
 

@@ -77,7 +77,9 @@ def estimate(
         arch=workload.geometry.name,
         kernel=workload.kernel.text,
         installed_bytes=workload.host.memory,
-        segment_bytes=tuple((name, segment.size) for name, segment in workload.segments.items()),
+        segment_bytes=tuple(
+            (name, segment.size * workload.copies(name)) for name, segment in workload.segments.items()
+        ),
         measured=_measured(workload, results),
         source=workload.positions.text,
         question=Question(

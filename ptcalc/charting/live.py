@@ -38,6 +38,7 @@ SAFE = 1 << 53  # whole numbers below are exact in JavaScript
 CLASSES = "which protection or address is shared depends on what each process touches"
 BLOCKED = "some processes ask for huge pages and others do not: who gets them depends on what each one touches"
 GUESTS = "second-level tables of guests depend on what each guest touches"
+COPIES = "there is a segment for each process of a group: how many sharers each has depends on more than amounts"
 CHUNKS = "private memory in transparent huge pages: how many depends on more than amounts"
 
 
@@ -165,6 +166,8 @@ def _stop(outcome: Outcome, config: Config) -> dict[str, Any]:
         raise NotLive(BLOCKED)
     if outcome.second_levels:
         raise NotLive(GUESTS)
+    if view.spread is not None:
+        raise NotLive(COPIES)
     _refuse_classes(outcome)
     shift = rows.start - outcome.layout.rows.start  # into the host mm of a region
     columns = [

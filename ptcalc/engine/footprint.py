@@ -7,8 +7,8 @@ tables, which exist once.  Exact counts are integers throughout; what a draw mak
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ptcalc.engine.covers import BLOCKS, FIRM, TOUCHES, Covers, Touched
 from ptcalc.engine.numbers import product
+from ptcalc.engine.spread import Spread
 from ptcalc.engine.union import atoms, certain_union
 from ptcalc.engine.variance import Uncertain, crossing, variance
 
@@ -49,7 +50,7 @@ class Tally:
     """Tables of one level in L layouts of G groups each, for C columns of process counts.
 
     ``exact`` integers plus an ``expected`` number, for one process of each group, shape (L * G,) and (L * G, C), and
-    shared, shape (L,) and (L, C).
+    shared, shape (L, C).  Where files have copies that differ, a process is the mean of its group.
     """
 
     private_exact: Ints
@@ -64,10 +65,10 @@ class Tally:
         groups = len(counts) // layouts
         if layouts * columns == 1:  # a single number needs no columns, and is asked for often
             tables = sum(map(operator.mul, counts[:, 0].tolist(), self.private_exact.tolist()))
-            exact = np.array([[tables + int(self.shared_exact[0])]], object)
+            exact = np.array([[tables + int(self.shared_exact[0, 0])]], object)
         else:
             exact = product(counts, self.private_exact[:, None], groups)
-            exact = exact.reshape(layouts, groups, columns).sum(axis=1) + self.shared_exact[:, None]
+            exact = exact.reshape(layouts, groups, columns).sum(axis=1) + self.shared_exact
         if not self.private_expected.any():
             return exact, self.shared_expected
         expected = (counts * self.private_expected).reshape(layouts, groups, columns).sum(axis=1)
@@ -102,13 +103,26 @@ def alike(counts: Ints) -> list[Ints]:
 
 
 class Footprint:
-    """The tables that `touched` needs, level by level, for any number of processes per group."""
+    """The tables that `touched` needs, level by level, for any number of processes per group.
 
-    def __init__(self, levels: Sequence[LevelCovers], touched: Touched, groups: int, layouts: int = 1) -> None:
+    ``spread``: which runs lie in files that exist in copies; tables of such a file are those of all copies together.
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[LevelCovers],
+        touched: Touched,
+        groups: int,
+        layouts: int = 1,
+        spread: Spread | None = None,
+    ) -> None:
         self.levels = tuple(levels)
         self.touched = touched
         self.groups = groups  # of all layouts together
         self.layouts = layouts
+        self.spread = spread
+        # The same runs, in each the row of the counts that say how many processes make it.
+        self._counted = touched if spread is None else replace(touched, group=spread.bank(touched.group, groups))
 
     def tally(self, counts: Sequence[int] | Ints) -> tuple[Tally, ...]:
         """Return the tables of each level where group g has counts[g] processes.
@@ -117,23 +131,88 @@ class Footprint:
         have processes.
         """
         many = as_columns(counts)
+        if self.spread is None:
+            return tuple(self._plain(level, many) for level in self._levels(many))
+        return tuple(self._with_copies(place, self.spread, many) for place in range(len(self.levels)))
+
+    def _plain(self, level: _Level, many: Ints) -> Tally:
+        """Return the tables of a level (counted) whose files exist once."""
         columns = many.shape[1]
-        out = []
-        for level in self._levels(many):
-            private = level.private_expected[:, None]
-            if columns > 1:
-                private = np.broadcast_to(private, (self.groups, columns))
-            shared = np.zeros((self.layouts, columns))
-            if len(level.moving.count):
-                tables = level.moving.expected(self.touched, many.astype(np.float64))
-                scope = level.moving.scope
-                mine = scope < self.groups
-                if mine.any():
-                    private = private.copy()
-                    np.add.at(private, scope[mine], tables[mine])
-                np.add.at(shared, level.layout[scope[~mine]], tables[~mine])
-            out.append(Tally(level.scopes[: self.groups], private, level.shared_exact, shared))
-        return tuple(out)
+        private = level.private_expected[:, None]
+        if columns > 1:
+            private = np.broadcast_to(private, (self.groups, columns))
+        shared = np.zeros((self.layouts, columns))
+        if len(level.moving.count):
+            tables = level.moving.expected(self._counted, many.astype(np.float64))
+            scope = level.moving.scope
+            mine = scope < self.groups
+            if mine.any():
+                private = private.copy()
+                np.add.at(private, scope[mine], tables[mine])
+            np.add.at(shared, level.layout[scope[~mine]], tables[~mine])
+        exact = np.broadcast_to(level.shared_exact[:, None], shared.shape)
+        return Tally(level.scopes[: self.groups], private, exact, shared)
+
+    def _with_copies(self, place: int, spread: Spread, many: Ints) -> Tally:
+        """Return the tables of a level some of whose files exist in copies."""
+        exact, expected = self._of_all_copies(place, spread, many)
+        layout = self._layout_of_scopes(place)
+        shared_exact = np.zeros((self.layouts, many.shape[1]), object)
+        shared = np.zeros((self.layouts, many.shape[1]))
+        np.add.at(shared_exact, layout[self.groups :], exact[self.groups :])
+        np.add.at(shared, layout[self.groups :], expected[self.groups :])
+        first = exact[: self.groups, 0].astype(np.int64)
+        private = expected[: self.groups] + (exact[: self.groups] - first[:, None]).astype(np.float64)
+        return Tally(first, private, shared_exact, shared)
+
+    def _of_all_copies(self, place: int, spread: Spread, many: Ints) -> tuple[NDArray[Any], Floats]:
+        """Return (exact, expected) tables of each scope, shape (scopes, C): of a mean process, or of all copies."""
+        base = spread.banks(many, self.layouts)
+        found_exact, found = self._scopes(place, base)
+        exact, expected = found_exact.astype(object), found.copy()
+        covers = self.levels[place].covers
+        kind_of = np.full(len(self.levels[place].family), -1, np.int64)
+        kind_of[covers.scope] = spread.kind[covers.run]
+        kind_of[: self.groups] = -1
+        group = np.arange(len(many))
+        for number in range(len(spread.owners)):
+            mine = np.flatnonzero(kind_of == number)
+            exact[mine], expected[mine] = 0, 0.0
+            rows = slice((1 + number) * len(many), (2 + number) * len(many))
+            for copies, each in spread.copies(number, many, self.layouts):
+                banks = base.copy()
+                banks[rows] = each
+                one_exact, one = self._scopes(place, banks)
+                of_scope = copies[self._layout_of_scopes(place)[mine]] if len(mine) else copies[:0]
+                exact[mine] += product(of_scope, one_exact[mine])
+                expected[mine] += of_scope * one[mine]
+                # Processes differ only where somebody else decides over a table of theirs.
+                differ = (one_exact[: len(many)] - found_exact[: len(many)]) + (one[: len(many)] - found[: len(many)])
+                if differ.any():
+                    share = copies[group // (len(many) // self.layouts)] * each / np.maximum(many, 1)
+                    expected[: len(many)] += share * differ
+        return exact, expected
+
+    def _layout_of_scopes(self, place: int) -> Ints:
+        level = self.levels[place]
+        layout = np.zeros(len(level.family), np.int64)
+        layout[level.covers.scope] = self.touched.group[level.covers.run] // (self.groups // self.layouts)
+        return layout
+
+    def _scopes(self, place: int, counts: Ints) -> tuple[Ints, Floats]:
+        """Return (exact, expected) tables of each scope, shape (scopes, C), whichever counts are 0 in which column."""
+        parts = alike(counts)
+        if len(parts) > 1:
+            both = [self._scopes(place, counts[:, part]) for part in parts]
+            order = np.argsort(np.concatenate(parts), kind="stable")
+            exact, expected = (np.concatenate(each, axis=1)[:, order] for each in zip(*both, strict=True))
+            return exact, expected
+        level = self._levels(counts)[place]
+        expected = np.zeros((len(level.scopes), counts.shape[1]))
+        if len(level.uncertain.count):
+            tables = level.uncertain.expected(self._counted, counts.astype(np.float64))
+            np.add.at(expected, level.uncertain.scope, tables)
+        return np.repeat(level.scopes[:, None], counts.shape[1], axis=1), expected
 
     def by_scope(self, place: int, counts: Sequence[int] | Ints) -> Floats:
         """Return the tables of the level at `place` in each scope: of one process, or shared.
@@ -141,60 +220,93 @@ class Footprint:
         The shape is (scopes,), or (scopes, C) for a matrix of counts as in `tally`.
         """
         many = as_columns(counts)
-        parts = alike(many)
-        if len(parts) > 1:
-            found = [self.by_scope(place, many[:, part]) for part in parts]
-            order = np.argsort(np.concatenate(parts), kind="stable")
-            return np.concatenate(found, axis=1)[:, order]
-        level = self._levels(many)[place]
-        out = np.repeat(level.scopes.astype(np.float64)[:, None], many.shape[1], axis=1)
-        if len(level.uncertain.count):
-            tables = level.uncertain.expected(self.touched, many.astype(np.float64))
-            np.add.at(out, level.uncertain.scope, tables)
+        if self.spread is None:
+            exact, expected = self._scopes(place, many)
+        else:
+            exact, expected = self._of_all_copies(place, self.spread, many)
+        out = exact.astype(np.float64) + expected
         return out if np.ndim(counts) == 2 else out[:, 0]
 
     def exact_layouts(self, counts: Ints) -> Flags:
         """Tell in which layouts no draw makes the tables uncertain, shape (L,); counts as in `tally`."""
         exact = np.ones(self.layouts, bool)
-        for level in self._levels(counts):
-            exact[level.layout[level.uncertain.scope]] = False
+        for _, _, banks in self._all_counts(counts):
+            for level in self._levels(banks):
+                exact[level.layout[level.uncertain.scope]] = False
         return exact
 
     def is_exact(self, counts: Sequence[int], group: int | None = None) -> bool:
         """Tell whether no draw makes the tables (of one process of a group) uncertain."""
-        for level in self._levels(counts):
-            scope = level.uncertain.scope
-            if (scope == group).any() if group is not None else len(scope):
-                return False
+        for _, _, banks in self._all_counts(as_columns(counts)):
+            for level in self._levels(banks):
+                scope = level.uncertain.scope
+                if (scope == group).any() if group is not None else len(scope):
+                    return False
         return True
+
+    def _all_counts(self, counts: Ints) -> Iterator[tuple[int, int, Ints]]:
+        """Yield (owner, copies, counts): files that exist once (owner -1), and each kind of copies; of one column."""
+        spread = self.spread
+        if spread is None:
+            yield -1, 1, counts
+            return
+        base = spread.banks(counts, self.layouts)
+        yield -1, 1, base
+        for number in range(len(spread.owners)):
+            for copies, each in spread.copies(number, counts, self.layouts):
+                banks = base.copy()
+                banks[(1 + number) * len(counts) : (2 + number) * len(counts)] = each
+                yield number, int(copies.max(initial=0)), banks
 
     def variance_private(self, counts: Sequence[int], group: int, weights: Sequence[int]) -> float:
         """Return the variance of the weighted tables of one process of a group (weights: bytes per level)."""
-        parts = self._uncertain(counts, weights)
-        return variance([part.only(part.scope == group) for part in parts], self.touched, np.ones(self.groups))
+        _, _, banks = next(self._all_counts(as_columns(counts)))
+        parts = self._uncertain(banks, weights)
+        return variance([part.only(part.scope == group) for part in parts], self._counted, np.ones(len(banks)))
 
     def variance_total(self, counts: Sequence[int], weights: Sequence[int]) -> float:
         """Return the variance of the weighted tables of all processes together.
 
         Processes that draw anew are independent; those that draw the same repeat one process's tables; the shared
-        tables depend on the draws of all.
+        tables depend on the draws of all.  Copies of a file are independent of each other.
         """
-        parts = self._uncertain(counts, weights)
         total = 0.0
-        for group in range(self.groups):
-            mine = self.touched.group == group
-            repeats = bool((~self.touched.each & mine & (self.touched.drawn > 0)).any())
-            factor = counts[group] ** 2 if repeats else counts[group]
-            if counts[group]:
-                total += factor * self.variance_private(counts, group, weights)
-        many = np.array(counts, np.float64)
-        shared = [part.only(part.scope >= self.groups) for part in parts]
-        for group in range(self.groups) if any(len(part.count) for part in shared) else ():
-            private = [part.only(part.scope == group) for part in parts]
-            total += 2 * counts[group] * crossing(private, shared, self.touched, group, many)
-        return max(total + variance(shared, self.touched, many), 0.0)
+        repeats = ~self.touched.each & (self.touched.drawn > 0)
+        for owner, copies, banks in self._all_counts(as_columns(counts)):
+            row = (1 + owner) * self.groups
+            many = banks[:, 0].astype(np.float64)
+            for group in range(self.groups):
+                if owner < 0:
+                    factor = int(banks[group, 0])
+                    if (repeats & (self._counted.group == group)).any():
+                        factor **= 2
+                elif (repeats & (self._counted.group == row + group)).any():
+                    # Processes of one copy draw the same; each by itself is in the sum already.
+                    each = int(banks[row + group, 0])
+                    factor = copies * (each**2 - each)
+                else:
+                    continue
+                if factor:
+                    total += factor * self.variance_private(counts, group, weights)
+            parts = self._uncertain(banks, weights)
+            shared = [part.only(self._is_shared(part, owner)) for part in parts]
+            for group in range(self.groups) if any(len(part.count) for part in shared) else ():
+                private = [part.only(part.scope == group) for part in parts]
+                between = crossing(private, shared, self._counted, row + group, many)
+                total += 2 * copies * many[row + group] * between
+            total += copies * variance(shared, self._counted, many)
+        return max(total, 0.0)
 
-    def _uncertain(self, counts: Sequence[int], weights: Sequence[int]) -> list[Uncertain]:
+    def _is_shared(self, part: Uncertain, owner: int) -> Flags:
+        """Tell which rows are shared tables of files of that owner (-1: files that exist once)."""
+        shared = part.scope >= self.groups
+        if self.spread is None:
+            return shared
+        kind = np.full(len(part.count), -1, np.int64)
+        kind[part.pair_atom] = self.spread.kind[part.pair_run]
+        return np.asarray(shared & (kind == owner))
+
+    def _uncertain(self, counts: Ints, weights: Sequence[int]) -> list[Uncertain]:
         return [level.uncertain.weighted(weight) for level, weight in zip(self._levels(counts), weights, strict=True)]
 
     def _levels(self, counts: Sequence[int] | Ints) -> tuple[_Level, ...]:
@@ -208,7 +320,7 @@ class Footprint:
     def _build(self, level: LevelCovers, active: Flags) -> _Level:
         covers = level.covers
         if not active.all():
-            covers = covers.take(active[self.touched.group[covers.run]])
+            covers = covers.take(active[self._counted.group[covers.run]])
         layout = np.zeros(len(level.family), np.int64)
         if self.layouts > 1:
             layout[covers.scope] = self.touched.group[covers.run] // (self.groups // self.layouts)
@@ -238,7 +350,7 @@ class Footprint:
         still = uncertain.only(~moves)
         expected = np.zeros(self.groups)
         if len(still.count):
-            np.add.at(expected, still.scope, still.expected(self.touched, np.ones((self.groups, 1)))[:, 0])
+            np.add.at(expected, still.scope, still.expected(self._counted, np.ones((len(active), 1)))[:, 0])
         return self._level(exact, layout, expected, uncertain, uncertain.only(moves))
 
     def _level(self, exact: Ints, layout: Ints, expected: Floats, uncertain: Uncertain, moving: Uncertain) -> _Level:

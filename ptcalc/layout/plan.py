@@ -95,12 +95,14 @@ def as_written(workload: Workload, geometry: Geometry) -> Plan:
         plan = _plain(name, segment, geometry)
         if segment.backing == "hugetlb":
             page = plan.page
-            need = plan.huge_bytes()[page]
+            copies = workload.copies(name)
+            need = plan.huge_bytes()[page] * copies
             stated = workload.host.hugepages is not None and page in workload.host.hugepages
             if stated and agreed(need > left[page]):
                 short.append(ShortPool(name, page, need, left[page], segment.on_short_pool))
-                plan, need = _fall_back(plan, segment.on_short_pool, left[page], geometry), 0
-                need = plan.huge_bytes().get(page, 0)
+                # Copies get equal parts of what is there.
+                plan = _fall_back(plan, segment.on_short_pool, left[page] // larger(copies, 1), geometry)
+                need = plan.huge_bytes().get(page, 0) * copies
             if stated:
                 left[page] = larger(0, left[page] - need)
         plans[name] = plan

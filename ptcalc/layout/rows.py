@@ -110,6 +110,7 @@ class Layout:
     Several ``layouts`` of one workload with other numbers stand one after the other: each has the rows of the first
     one, with groups, files, segments, mappings and draws of its own, whose numbers go on where those of the one before
     end.  ``groups`` is the number of groups in each; ``places`` are those of the first.
+    ``owners`` (shape (S,)): of each segment the group for each process of which there is one, or -1: there is one.
     ``file_size`` and ``file_position`` (shape (F,), bytes): the files (pieces), and where each lies in its segment as
     mapped.  ``guest_runs``: what guests touch of the mappings that they have as their memory, at the same addresses.
     """
@@ -123,6 +124,7 @@ class Layout:
     file_size: Ints
     file_position: Ints
     groups: int
+    owners: Ints
     layouts: int = 1
 
 
@@ -227,8 +229,14 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan, layouts: int = 1
         file_size=_stacked([piece.rounded for piece in pieces.values()]),
         file_position=_stacked([piece.pos for piece in pieces.values()]),
         groups=len(groups),
+        owners=np.array([_owner(workload, name, names) for name in plan.segments], np.int64),
         layouts=layouts,
     )
+
+
+def _owner(workload: Workload, segment: str, groups: tuple[str, ...]) -> int:
+    per = workload.segments[segment].per
+    return -1 if per is None else groups.index(per)
 
 
 class _Touches:

@@ -82,7 +82,7 @@ def _allocations(footprint: Footprint, costs: Sequence[TableCost], counts: Ints)
         for group, column in zip(*np.nonzero(counts), strict=True):
             one = _of_one_process(footprint, place, cost, tally, counts, int(group), int(column))
             private[group // per_layout, column] += int(counts[group, column]) * one
-        shared = np.ceil((tally.shared_exact[:, None] + tally.shared_expected) / cost.per_allocation)
+        shared = np.ceil((tally.shared_exact + tally.shared_expected) / cost.per_allocation)
         whole = np.array([round(each) for each in private.ravel()], object).reshape(private.shape)
         out.append(whole + rounded(shared))
     return out

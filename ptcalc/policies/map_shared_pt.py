@@ -175,6 +175,7 @@ def _tables(view: View, owner: Ints, owners: int, counts: Ints, *, shared: bool)
     if not shared:
         # Each owner stands for one process.
         touched = replace(touched, group=run_owner)
+    spread = view.spread.take(kept) if view.spread is not None and shared else None
     part = replace(
         view,
         groups=view.groups if shared else owners,
@@ -183,6 +184,7 @@ def _tables(view: View, owner: Ints, owners: int, counts: Ints, *, shared: bool)
         home=np.where(owner >= 0, owner + base, 0),
         homes=owners + base,
         layouts=1,
+        spread=spread,
     )
     weights = counts if shared else np.ones((owners, 1), np.int64)
     return part.footprint().by_scope(0, weights)[base:]

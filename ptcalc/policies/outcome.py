@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ptcalc.arch.kernels import TableCost
 from ptcalc.engine.footprint import Footprint, Tally, alike
-from ptcalc.engine.numbers import Number, columns, distinct, is_single, product, rounded
+from ptcalc.engine.numbers import Number, columns, distinct, is_single, product, rounded, times
 from ptcalc.layout.plan import ShortPool
 from ptcalc.layout.rows import Layout
 from ptcalc.policies.base import Context, Policy
@@ -193,10 +193,13 @@ class Outcome:
         """Return the bytes of hugetlb pages needed, by page size."""
         return pool_need(self.layout.plan, self.segments(counts))
 
-    @property
-    def host_mm_bytes(self) -> int:
-        """Root tables of the host mms of mshare regions."""
-        regions = len(distinct(self.view.home[self.view.home >= self.view.groups])) // self.layout.layouts
+    def host_mm_bytes(self, counts: Sequence[Number]) -> Number:
+        """Return the root tables of the host mms of mshare regions, one for each copy of a segment."""
+        segments = distinct(self.view.rows.segment[self.view.home >= self.view.groups] % len(self.layout.owners))
+        owners = self.layout.owners[segments]
+        regions: Number = int((owners < 0).sum())
+        for owner in owners[owners >= 0]:
+            regions = regions + counts[owner]
         return regions * self.context.geometry.root_bytes
 
     @property
@@ -220,6 +223,7 @@ class Outcome:
             self.view,
             groups=many,
             touched=replace(self.view.touched, group=self.view.rows.mapping[self.view.run_row]),
+            spread=None,
             home=self.view.rows.mapping,
             homes=many,
         )

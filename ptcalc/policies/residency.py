@@ -27,7 +27,8 @@ Flags = NDArray[np.bool_]
 class SegmentMemory:
     """Memory of one segment, bytes: the shared copy once, and the private copies of all processes together.
 
-    ``index_small_pages`` and ``index_huge_pages``: entries of the page-cache index for the resident shmem copy.
+    ``index_small_pages`` and ``index_huge_pages``: entries of the page-cache index for the resident shmem copy, each of
+    ``many`` where there is a segment for each process of a group.
     """
 
     name: str
@@ -38,6 +39,7 @@ class SegmentMemory:
     index_small_pages: Number
     index_huge_pages: Number
     locked: bool
+    many: Number = 1
 
 
 class Pages(Protocol):
@@ -54,6 +56,9 @@ class Pages(Protocol):
 
     def absent(self, segment: int) -> Number:
         """Return what has left one for good."""
+
+    def many(self, segment: int) -> Number:
+        """Return how many such segments there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,10 @@ class _AsWritten:
     def absent(self, segment: int) -> Number:
         return 0
 
+    def many(self, segment: int) -> Number:
+        owner = self.layout.owners[segment]
+        return 1 if owner < 0 else self.counts[owner]
+
 
 def segments(layout: Layout, context: Context, counts: Sequence[Number]) -> tuple[SegmentMemory, ...]:
     """Return the memory of each segment where group g has counts[g] processes."""
@@ -91,6 +100,7 @@ def memory_of(plans: Plan, context: Context, pages: Pages) -> tuple[SegmentMemor
         resident = segment.resident
         if resident is None:
             resident = "touched" if plan.backing in ("file", "private") else "all"
+        many = pages.many(number)
         huge_leaf = plan.thp in ("always", "within_size") and plan.backing != "hugetlb"
         leaf = geometry.thp_size if huge_leaf else plan.page
         shared: Number = 0
@@ -101,16 +111,16 @@ def memory_of(plans: Plan, context: Context, pages: Pages) -> tuple[SegmentMemor
                 each = plan.size if word == "all" else resident
                 private = times(round_up(each, leaf), pages.mappers(number))
         elif word == "all":
-            shared = _whole(plan, geometry.thp_size if plan.thp == "always" else 0)
+            shared = times(many, _whole(plan, geometry.thp_size if plan.thp == "always" else 0))
         elif word == "touched":
             shared = pages.touched(number, leaf)
         else:
-            shared = smaller(round_up(resident, leaf), _whole(plan, 0))
+            shared = times(many, smaller(round_up(resident, leaf), _whole(plan, 0)))
         if word != "touched":
             shared = larger(shared - pages.absent(number), 0)
         small_parts = [part for part in plan.parts if part.backing == "shmem"]
         small_bytes = sum(part.hi - part.lo for part in small_parts)
-        cached = smaller(shared, round_up(small_bytes, leaf)) if small_parts else 0
+        cached = smaller(-(-shared // larger(many, 1)), round_up(small_bytes, leaf)) if small_parts else 0
         out.append(
             SegmentMemory(
                 name=name,
@@ -121,6 +131,7 @@ def memory_of(plans: Plan, context: Context, pages: Pages) -> tuple[SegmentMemor
                 index_small_pages=0 if huge_leaf else cached // geometry.base_page,
                 index_huge_pages=cached // geometry.thp_size if huge_leaf else 0,
                 locked=segment.locked,
+                many=many,
             )
         )
     return tuple(out)
@@ -199,7 +210,7 @@ def in_chunks(rows: Rows) -> Flags:
 
 def _owned(view: View, chosen: Ints, owner: Ints, owners: int, leaf: int) -> list[int]:
     """Bytes that one process of each owner touches, in leaves of that size."""
-    touched = replace(view, touched=replace(view.touched.take(chosen), group=owner), groups=owners)
+    touched = replace(view, touched=replace(view.touched.take(chosen), group=owner), groups=owners, spread=None)
     nothing = np.zeros(len(chosen), np.int64)
     pages = _pages(touched, np.arange(len(chosen)), nothing, owner, leaf)
     return [round(float(value)) * leaf for value in pages.by_scope(0, (1,) * owners)[:owners]]
@@ -239,15 +250,16 @@ def _pages(view: View, chosen: Ints, shift: Ints, scope: Ints, leaf: int) -> Foo
     found = replace(found, scope=scope[found.run])
     scopes = int(scope.max(initial=0)) + 1
     axis = LevelCovers("page", leaf, found, np.arange(scopes), np.zeros(scopes, np.int64), np.zeros(scopes, bool))
-    return Footprint([axis], moved, view.groups)
+    spread = view.spread.take(chosen) if view.spread is not None else None
+    return Footprint([axis], moved, view.groups, view.layouts if spread is not None else 1, spread)
 
 
 def pool_need(plan: Plan, memories: Sequence[SegmentMemory]) -> dict[int, Number]:
     """Return the bytes of hugetlb pages needed, by page size."""
     need: dict[int, Number] = {}
-    for segment in plan.segments.values():
+    for segment, memory in zip(plan.segments.values(), memories, strict=True):
         for page, size in segment.huge_bytes().items():
-            need[page] = need.get(page, 0) + size
+            need[page] = need.get(page, 0) + times(memory.many, size)
     for memory in memories:
         if memory.huge_copies and np.any(memory.copies_bytes):
             page = plan.segments[memory.name].page

@@ -22,7 +22,7 @@ from ptcalc.engine.footprint import Footprint, alike
 from ptcalc.engine.numbers import Number, columns, flat, is_single, product, rounded
 from ptcalc.layout.rows import MADVISE, THP, Layout, Rows
 from ptcalc.layout.vmas import Vmas
-from ptcalc.policies.view import PRIVATE, Thp, View, touched_by
+from ptcalc.policies.view import PRIVATE, Thp, View, spread_of, touched_by
 from ptcalc.result import GuestTables, LevelTables, SecondLevelTables
 
 if TYPE_CHECKING:
@@ -177,6 +177,7 @@ def _guest_view(view: View, layout: Layout, chosen: Flags, levels: tuple[Level, 
     touched = touched_by(layout.guest_runs, layout).take(runs)
     touched = replace(touched, lo=touched.lo + moved, hi=touched.hi + moved, origin=touched.origin + moved)
 
+    spread = spread_of(layout.guest_runs.row[runs], layout)
     leaves = _leaves(view, levels, mine, apart)
     vmas = Vmas(seen.start, seen.end, np.arange(len(mine)), np.arange(len(mine)))
     home = seen.group
@@ -203,6 +204,8 @@ def _guest_view(view: View, layout: Layout, chosen: Flags, levels: tuple[Level, 
             advising=np.concatenate([chunks.advising, everybody.advising]),
         )
         run_row = np.concatenate([run_row, view.run_row + many])
+        if spread is not None and view.spread is not None:
+            spread = replace(spread, kind=np.concatenate([spread.kind, view.spread.kind]))
         leaves = np.concatenate([leaves, view.leaf_table()])
         home = np.concatenate([home, np.full(len(rows.start), view.groups)])
     return GuestView(
@@ -216,6 +219,7 @@ def _guest_view(view: View, layout: Layout, chosen: Flags, levels: tuple[Level, 
         homes=view.groups + 1,
         file_size=view.file_size,
         layouts=view.layouts,
+        spread=spread,
         shape=levels,
         leaves=leaves,
         chunks=chunks,

@@ -12,6 +12,8 @@ from ptcalc.arch import Geometry, Level
 from ptcalc.arch.geometry import HIGHEST_ADDRESS
 from ptcalc.engine.covers import BLOCKS, FIRM, RANDOM, TOUCHES, Covers, Touched, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
+from ptcalc.engine.numbers import distinct
+from ptcalc.engine.spread import Spread
 from ptcalc.engine.union import sorting
 from ptcalc.layout.rows import BACKINGS, MADVISE, THP, UFFD, Layout, Rows, Runs
 from ptcalc.layout.vmas import Vmas, merge
@@ -55,6 +57,7 @@ class View:
     homes: int
     file_size: Ints
     layouts: int = 1
+    spread: Spread | None = None
     # Levels at which nothing is shared, by their place: policies with the same view count them once.
     _unshared: dict[int, LevelCovers] = field(init=False, default_factory=dict, compare=False, repr=False)
     _found: dict[int, Covers] = field(init=False, default_factory=dict, compare=False, repr=False)
@@ -63,10 +66,12 @@ class View:
     def of(cls, layout: Layout) -> View:
         """Return the view of a layout in which every process has its own tables."""
         touched, run_row = touched_by(layout.runs, layout), layout.runs.row
+        spread = spread_of(run_row, layout)
         # In order of address, tables of every level are in order as well, and need no sorting of their own.
         order = sorting(touched.group, touched.lo)
         if not isinstance(order, slice):
             touched, run_row = touched.take(order), run_row[order]
+            spread = spread and spread.take(order)
         groups = layout.groups * layout.layouts
         return cls(
             geometry=layout.geometry,
@@ -79,6 +84,7 @@ class View:
             homes=groups,
             file_size=layout.file_size,
             layouts=layout.layouts,
+            spread=spread,
         )
 
     @property
@@ -108,7 +114,7 @@ class View:
     def footprint(self, sharing: SharingRule | None = None) -> Footprint:
         """Count tables at every level below the root; `sharing` says which may be one."""
         levels = [self.reached(place, sharing)[0] for place in range(len(self.levels))]
-        return Footprint(levels, self.touched, self.groups, self.layouts)
+        return Footprint(levels, self.touched, self.groups, self.layouts, self.spread)
 
     def reached(self, place: int, sharing: SharingRule | None) -> tuple[LevelCovers, Sharing | None]:
         """Return the tables that the runs reach at the level of that place, and what says which of them may be one."""
@@ -315,6 +321,20 @@ class Thp:
     huge: Flags
     may_block: Flags
     advising: Flags
+
+
+def spread_of(run_row: Ints, layout: Layout) -> Spread | None:
+    """Return which of the runs on these rows lie in segments with copies; None if no segment has any."""
+    owners = tuple(int(owner) for owner in distinct(layout.owners[layout.owners >= 0]))
+    if not owners:
+        return None
+    segments = layout.rows.segment % len(layout.owners)
+    owner = layout.owners[segments]
+    mappers = np.zeros((len(owners), layout.groups), bool)
+    for number, group in enumerate(owners):
+        mappers[number, layout.rows.group[owner == group] % layout.groups] = True
+    kind = np.where(owner < 0, -1, np.searchsorted(owners, owner))
+    return Spread(kind[run_row], owners, mappers)
 
 
 def touched_by(runs: Runs, layout: Layout) -> Touched:

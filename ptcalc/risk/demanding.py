@@ -49,6 +49,5 @@ class Demanding(Protocol):
     def pool_need(self, counts: Sequence[Number]) -> dict[int, Number]:
         """Return the huge pages needed, by page size."""
 
-    @property
-    def host_mm_bytes(self) -> int:
+    def host_mm_bytes(self, counts: Sequence[Number]) -> Number:
         """Root tables of the host mms of mshare regions."""

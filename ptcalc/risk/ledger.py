@@ -186,7 +186,7 @@ def _lines(outcome: Demanding, config: Config) -> tuple[Line, ...]:
         *(_pool(workload, geometry, memory, size) for size in sizes),
         _index(geometry, memory, sizes, config),
         *_processes(workload, geometry, config),
-        *([_host_mm(outcome.host_mm_bytes)] if outcome.host_mm_bytes else ()),
+        *([_host_mm(outcome)] if np.any(outcome.host_mm_bytes(outcome.counts)) else ()),
         _used(workload, config),
     )  # fmt: skip
 
@@ -283,8 +283,8 @@ def _index(geometry: Geometry, memory: SegmentDemand, sizes: Sequence[int], conf
 
     def nodes(counts: Counts) -> Number:
         total: Number = 0
-        for small, huge in memory.indexed(counts):
-            total = total + index_nodes(small) + index_nodes(huge, thp_order)
+        for many, small, huge in memory.indexed(counts):
+            total = total + times(many, index_nodes(small) + index_nodes(huge, thp_order))
         return total + sum(
             index_nodes(-(-memory.pool_need(counts, size) // size), order) for size, order in orders.items()
         )
@@ -360,10 +360,10 @@ def _products(names: list[str], rates: list[int], counts: Counts, caps: list[int
     return "; ".join(parts[:3]) + more
 
 
-def _host_mm(size: int) -> Line:
+def _host_mm(outcome: Outcome) -> Line:
     return Line(
         "mshare host mm", "host_mm", "the root of each region's host mm (mshare v3)",
-        lambda counts: (size, 0), lambda counts: exact(size),
+        lambda counts: (outcome.host_mm_bytes(counts), 0), lambda counts: exact(outcome.host_mm_bytes(counts)),
     )  # fmt: skip
 
 

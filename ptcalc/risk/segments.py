@@ -60,9 +60,11 @@ class SegmentDemand:
             (memory.backing == "shmem" or self.mixed[number]) and _is_touched(workload.segments[memory.name])
             for number, memory in enumerate(here)
         )
-        self._ask = touched or len(copying) > _MANY_GROUPS or not outcome.follows_counts
-        # Pools hold shared memory as a whole, so that only private copies in huge pages change them.
-        self._ask_pools = bool(copying) and any(memory.huge_copies for memory in here)
+        per = any(segment.per is not None for segment in workload.segments.values())
+        self._ask = touched or per or len(copying) > _MANY_GROUPS or not outcome.follows_counts
+        # Pools hold shared memory as a whole, so that only private copies in huge pages change them, and the number of
+        # segments where there is one for each process of a group.
+        self._ask_pools = per or (bool(copying) and any(memory.huge_copies for memory in here))
         self._asked = (tuple(outcome.counts), here, pools)
         self._copies: list[tuple[int, list[Number], dict[int, Number]]] = []
         self._pools = dict(pools)
@@ -99,7 +101,7 @@ class SegmentDemand:
         if memory.backing == "shmem":
             return memory.resident_bytes
         if memory.backing == "hugetlb":
-            return memory.index_small_pages * self._geometry.base_page
+            return times(memory.many, memory.index_small_pages * self._geometry.base_page)
         return 0
 
     def copies(self, counts: Counts, number: int) -> Number:
@@ -111,10 +113,10 @@ class SegmentDemand:
             return memory.copies_bytes
         return sum(times(counts[group], each[number]) for group, each, _ in self._copies)
 
-    def indexed(self, counts: Counts) -> Iterator[tuple[Number, Number]]:
-        """Yield the page-cache entries of each segment: (base pages, transparent huge pages)."""
+    def indexed(self, counts: Counts) -> Iterator[tuple[Number, Number, Number]]:
+        """Yield the page-cache entries of each segment: (how many such, base pages, transparent huge pages of one)."""
         for memory in self._at(counts):
-            yield memory.index_small_pages, memory.index_huge_pages
+            yield memory.many, memory.index_small_pages, memory.index_huge_pages
 
     def pool_need(self, counts: Counts, size: int) -> Number:
         """Return the hugetlb pages of a size that the segments need."""

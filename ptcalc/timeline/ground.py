@@ -177,6 +177,7 @@ class Ground:
             geometry=self.context.geometry, plan=self.plan, places=(), rows=Rows(*table), runs=Runs(*ran),
             guest_runs=_NO_RUNS,
             file_size=self.layout.file_size, file_position=self.layout.file_position, groups=group + 1,
+            owners=self.layout.owners,
         )  # fmt: skip
 
     def _by_pages(self, row: Row, piece: Piece) -> list[tuple[int, int, int]]:

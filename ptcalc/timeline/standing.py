@@ -122,9 +122,8 @@ class Standing:
         """Return the huge pages needed, by page size."""
         return pool_need(self.world.ground.plan, self._segments)
 
-    @property
-    def host_mm_bytes(self) -> int:
-        """Root tables of the host mms of regions that have members."""
+    def host_mm_bytes(self, counts: Sequence[Number]) -> Number:
+        """Return the root tables of the host mms of regions that have members."""
         regions = {key.region for key in self.world.tables.sets if key.region >= 0}
         regions |= self.world.regions_joined()
         return len(regions) * int(self.world.ground.context.geometry.root_bytes)
@@ -160,3 +159,7 @@ class Standing:
     def absent(self, segment: int) -> Number:
         """Return what was punched out of a segment or cut off, and not touched again."""
         return sum(hi - lo for lo, hi, _ in self.world.absent.get(segment, ()))
+
+    def many(self, segment: int) -> Number:
+        """Return how many such segments there are: a file with events has no copies of any."""
+        return 1

@@ -213,6 +213,8 @@ def _for_cgroup(workload: Workload, notes: list[str]) -> Workload:
         for mapping in group.mappings
     ):
         raise CannotDoHere("processes with huge pages at independent addresses cannot be started one by one")
+    if any(segment.per is not None for segment in workload.segments.values()):
+        raise CannotDoHere("segments that exist once for each process of a group cannot be filled one by one")
 
     def alone(name: str, group: ProcessGroup) -> ProcessGroup:
         if group.threads > 1 or group.private_cap is not None:

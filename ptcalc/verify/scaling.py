@@ -39,6 +39,39 @@ def scaled(workload: Workload, share: Fraction, counts: MappingOf[str, int]) -> 
     return replace(workload, host=replace(workload.host, hugepages=pools), segments=segments, processes=groups)
 
 
+def unfolded(workload: Workload) -> tuple[Workload, dict[str, str]]:
+    """Give every copy of a segment that exists once for each process of a group a name of its own.
+
+    Processes that map copies are dealt out over them: their group becomes as many groups as it has processes.  Returns
+    also which group each one was.
+    """
+    copies = {name: workload.copies(name) for name, segment in workload.segments.items() if segment.per is not None}
+    segments = {name: segment for name, segment in workload.segments.items() if name not in copies}
+    for name, many in copies.items():
+        one = replace(workload.segments[name], per=None)
+        segments |= {_numbered(name, number): one for number in range(many)}
+    groups: dict[str, ProcessGroup] = {}
+    origin: dict[str, str] = {}
+    for name, group in workload.processes.items():
+        if not any(mapping.segment in copies for mapping in group.mappings):
+            groups[name], origin[name] = group, name
+            continue
+        for process in range(group.count):
+            mappings = tuple(
+                replace(mapping, segment=_numbered(mapping.segment, process % copies[mapping.segment]))
+                if mapping.segment in copies
+                else mapping
+                for mapping in group.mappings
+            )
+            each = _numbered(name, process)
+            groups[each], origin[each] = replace(group, count=1, mappings=mappings), name
+    return replace(workload, segments=segments, processes=groups), origin
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"{name} ({number + 1})"
+
+
 def one_by_one(workload: Workload, addresses: MappingOf[tuple[str, int], int]) -> tuple[Workload, dict[str, str]]:
     """Give each process of `placement: independent` hugetlb mappings an address of its own.
 
@@ -76,7 +109,7 @@ def one_by_one(workload: Workload, addresses: MappingOf[tuple[str, int], int]) -
                 else mapping
                 for place, mapping in enumerate(group.mappings)
             )
-            one = f"{name} ({number + 1})"
+            one = _numbered(name, number)
             groups[one], origin[one] = replace(group, count=1, mappings=mappings), name
     return replace(workload, processes=groups), origin
 

@@ -139,11 +139,24 @@ def _segment(path: Path, segment: Segment, geometry: Geometry, workload: Workloa
                     f"only hugetlb has it, this is {segment.backing}",
                     f"{key} with backing hugetlb",
                 )
+    if segment.per is not None:
+        yield from _per(path, segment, workload)
     if segment.backing == "private" and segment.pieces is not None:
         yield Problem((*path, "pieces"), "private memory has no files", "pieces with backing shmem, file or hugetlb")
     if isinstance(segment.resident, int) and segment.resident > segment.size:
         what = f"{show_size(segment.resident)} is more than the segment"
         yield Problem((*path, "resident"), what, f"all, touched, or at most {show_size(segment.size)}")
+
+
+def _per(path: Path, segment: Segment, workload: Workload) -> Iterator[Problem]:
+    """Check that there is a group of which each process has such a segment."""
+    names = tuple(workload.processes)
+    if segment.per not in workload.processes:
+        listed = ", ".join(quote(name) for name in names[:20]) + (", …" if len(names) > 20 else "")
+        what = f"there is no group {quote(str(segment.per))}"
+        yield Problem((*path, "per"), what, listed, nearest(str(segment.per), names))
+    elif segment.backing == "private":
+        yield Problem((*path, "per"), "private memory is one for each process anyway", "per with another backing")
 
 
 def _processes(workload: Workload) -> Iterator[Problem]:

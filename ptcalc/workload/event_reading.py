@@ -39,6 +39,10 @@ def read_events(entries: list[dict[str, Any]], workload: Workload) -> tuple[Even
     """Return the events of a file.  Raises InputError, with the places, for those that cannot happen."""
     reader = _Reader(workload)
     events, problems = [], []
+    for name, segment in workload.segments.items():
+        if segment.per is not None:
+            what = "a segment for each process of a group: which of them an event is about cannot be said"
+            raise workload.error(("segments", name, "per"), what, accepted="a file without events, or without per")
     for number, entry in enumerate(entries):
         try:
             events.append(reader.read(number, entry))

@@ -132,7 +132,10 @@ class ProcessGroup:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Memory that processes map; ``resident`` None is all for shmem and hugetlb, else touched."""
+    """Memory that processes map; ``resident`` None is all for shmem and hugetlb, else touched.
+
+    ``per`` names a group for each process of which there is one such segment; all amounts are those of one of them.
+    """
 
     size: int
     backing: Literal["shmem", "file", "hugetlb", "private"]
@@ -142,6 +145,7 @@ class Segment:
     thp: Literal["never", "always", "within_size", "advise"] = "never"
     resident: str | int | None = None
     locked: bool = False
+    per: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +195,11 @@ class Workload:
     def counters(self) -> Counters | None:
         """The counters of the system that the file was captured from.  Raises InputError where that is damaged."""
         return read_counters(self.positions)
+
+    def copies(self, segment: str) -> int:
+        """Return how many such segments there are: one, or one for each process of a group (a number of scenarios)."""
+        per = self.segments[segment].per
+        return 1 if per is None else self.processes[per].count
 
     @property
     def file(self) -> str:

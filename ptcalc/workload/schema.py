@@ -300,6 +300,7 @@ _SEGMENT = _fields(
         "thp": words("never", "always", "within_size", "advise"),
         "resident": accepted_by(_resident),
         "locked": TRUTH,
+        "per": NAME,
     },
 )
 _HOST = _fields(

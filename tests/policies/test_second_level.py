@@ -18,7 +18,7 @@ from tests.strategies import GIB, MIB, PAGE, Document
 
 ASKED = os.environ.get("PTCALC_EXAMPLES")
 thorough = settings(
-    max_examples=int(ASKED or 60),
+    max_examples=int(ASKED or 25),
     deadline=None,
     derandomize=ASKED is None,
     database=None,

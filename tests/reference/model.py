@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.reference.address_space import PMD_SIZE, SPANS, TABLE, Area, lay_out
@@ -52,21 +52,17 @@ def count(workload: Any, policy: str, chooser: Chooser | None = None) -> Counted
     rules = Rules(policy, five_levels=workload.host.arch == "x86_64-la57")
     places = _touched_places(workload, layout, chooser)
 
-    for (name, _, number), found in places.items():
-        area = layout[name][number]
-        rules.huge.update((area.file, place // (2 << 20)) for place in found if makes_huge(area, place))
-    for areas in layout.values():
-        rules.region_huge.update(a.file[0] for a in areas if mshare_member(a) and a.madvise != "nohugepage")
+    _find_huge(workload, rules, layout, places)
     if policy == "map-shared-pt":
-        rules.pt_class = _best_classes(rules, layout, places)
+        rules.pt_class = _best_classes(workload, rules, layout, places)
 
     tables: set[Key] = set()
     view: dict[tuple[str, int], set[Key]] = {}  # what each process would have if nothing were shared
-    cache: dict[tuple[str, int, int], tuple[set[Key], set[Key], set[Key]]] = {}
+    cache: dict[tuple[object, ...], tuple[set[Key], set[Key], set[Key]]] = {}
     for (name, process, number), found in places.items():
-        area = layout[name][number]
+        area = area_of(workload, layout, name, process, number)
         own = view.setdefault((name, process), set())
-        known = (name, number, id(found))
+        known = (name, number, id(found), area.file)
         if known not in cache:
             cache[known] = _tables_of(rules, area, found)
         private, shared, seen = cache[known]
@@ -87,6 +83,35 @@ def count(workload: Any, policy: str, chooser: Chooser | None = None) -> Counted
         page_tables_bytes=TABLE * sum(levels[level] for level in machine_levels),
         vmpte_bytes=vmpte,
     )
+
+
+def copy_of(workload: Any, segment: str, process: int) -> int:
+    """Return which copy of a segment a process maps: copies are dealt out in turn."""
+    per = workload.segments[segment].per
+    return 0 if per is None else process % workload.processes[per].count
+
+
+def area_of(workload: Any, layout: dict[str, list[Area]], name: str, process: int, number: int) -> Area:
+    """Return an area of one process: its file is that of the copy that the process maps."""
+    area = layout[name][number]
+    segment, piece, backing = area.file
+    if workload.segments[segment].per is None:
+        return area
+    return replace(area, file=(f"{segment}#{copy_of(workload, segment, process)}", piece, backing))
+
+
+def _find_huge(
+    workload: Any,
+    rules: Rules,
+    layout: dict[str, list[Area]],
+    places: dict[tuple[str, int, int], frozenset[int]],
+) -> None:
+    """Find the chunks that are huge pages, and the regions that may map some."""
+    for (name, process, number), found in places.items():
+        area = area_of(workload, layout, name, process, number)
+        rules.huge.update((area.file, place // (2 << 20)) for place in found if makes_huge(area, place))
+        if mshare_member(area) and area.madvise != "nohugepage":
+            rules.region_huge.add(area.file[0])
 
 
 def _tables_of(rules: Rules, area: Area, found: frozenset[int]) -> tuple[set[Key], set[Key], set[Key]]:
@@ -135,7 +160,8 @@ def _touched_places(
                     pick = None
                     if is_random(touch):
                         assert chooser is not None, "a random touch in the exact model"
-                        pick = chooser(name, 0 if touch.overlap == "same" else process, number, member)
+                        first = copy_of(workload, mapping.segment, process)
+                        pick = chooser(name, first if touch.overlap == "same" else process, number, member)
                     union |= touched_pages(touch, offset=mapping.offset, length=length, pick=pick)
                 pages[process, number] = frozenset(union)
             for number, area in enumerate(layout[name]):
@@ -147,44 +173,55 @@ def _touched_places(
 
 
 def _best_classes(
-    rules: Rules, layout: dict[str, list[Area]], places: dict[tuple[str, int, int], frozenset[int]]
+    workload: Any, rules: Rules, layout: dict[str, list[Area]], places: dict[tuple[str, int, int], frozenset[int]]
 ) -> dict[tuple[str, int, str], Key]:
     """Return for each file the class of mappings whose sharing saves most PTE tables (contract 4)."""
-    used: dict[tuple[tuple[str, int, str], Key], list[tuple[tuple[str, int], int]]] = {}
-    cache: dict[tuple[str, int, int], set[int]] = {}
+    # READING: the copies of a segment have one class together, the one that saves most over all of them.
+    used: dict[tuple[tuple[str, int, str], Key], list[tuple[tuple[str, int], tuple[str, int]]]] = {}
+    cache: dict[tuple[object, ...], set[int]] = {}
     for (name, process, number), found in places.items():
         area = layout[name][number]
+        copy = area_of(workload, layout, name, process, number)
         mine = map_shared_pt_class(area)
         if mine is None:
             continue
-        known = (name, number, id(found))
+        known = (name, number, id(found), copy.file)
         if known not in cache:
-            steps = (step for place in found for step in rules.tables(area, place))
+            steps = (step for place in found for step in rules.tables(copy, place))
             cache[known] = {first for level, first, _ in steps if level == "pte"}
-        used.setdefault((area.file, mine), []).extend(((name, process), first) for first in cache[known])
+        used.setdefault((area.file, mine), []).extend(
+            ((name, process), (copy.file[0], first)) for first in cache[known]
+        )
     best: dict[tuple[str, int, str], tuple[int, Key]] = {}
     for (file, mine), entries in used.items():
         saves = len(set(entries)) - len({first for _, first in entries})
         if file not in best or saves > best[file][0]:
             best[file] = (saves, mine)
-    return {file: mine for file, (_, mine) in best.items()}
+    return {
+        (f"{file[0]}#{copy}" if workload.segments[file[0]].per else file[0], *file[1:]): mine
+        for file, (_, mine) in best.items()
+        for copy in range(copies_of(workload, file[0]))
+    }
+
+
+def copies_of(workload: Any, segment: str) -> int:
+    """Return how many such segments there are."""
+    per = workload.segments[segment].per
+    return 1 if per is None else int(workload.processes[per].count)
 
 
 def guest_tables(workload: Any, policy: str, kind: str, chooser: Chooser | None = None) -> dict[str, list[int]]:
     """Return for each process of each group how many second-level tables its guest has, the root left out."""
     layout = lay_out(workload, policy)
     rules = Rules(policy)
-    for (name, _, number), found in _touched_places(workload, layout, chooser).items():
-        area = layout[name][number]
-        rules.huge.update((area.file, place // (2 << 20)) for place in found if makes_huge(area, place))
-    for areas in layout.values():
-        rules.region_huge.update(a.file[0] for a in areas if mshare_member(a) and a.madvise != "nohugepage")
+    _find_huge(workload, rules, layout, _touched_places(workload, layout, chooser))
     counted: dict[str, list[int]] = {}
     touched = _touched_places(workload, layout, chooser, by_guest=True)
     for name, group in workload.processes.items():
         for process in range(group.count):
             tables: set[tuple[str, int]] = set()
-            for number, area in enumerate(layout[name]):
+            for number in range(len(layout[name])):
+                area = area_of(workload, layout, name, process, number)
                 if area.guest is None or kind not in group.mappings[area.mapping].second_level.split("+"):
                     continue
                 for place in touched[name, process, number]:
@@ -233,18 +270,18 @@ def resident_touched(workload: Any, policy: str, chooser: Chooser | None = None)
     layout = lay_out(workload, policy)
     places = _touched_places(workload, layout, chooser)
     huge = {
-        (layout[name][number].file, place // (2 << 20))
-        for (name, _, number), found in places.items()
+        (area_of(workload, layout, name, process, number).file, place // (2 << 20))
+        for (name, process, number), found in places.items()
         for place in found
         if makes_huge(layout[name][number], place)
     }
     leaves: dict[str, set[tuple[object, ...]]] = {name: set() for name in workload.segments}
     for (name, process, number), found in places.items():
-        area = layout[name][number]
+        area = area_of(workload, layout, name, process, number)
         owner = (name, process) if area.backing == "private" else ()
         for place in found:
             size = 2 << 20 if (area.file, place // (2 << 20)) in huge else area.page
-            leaves[area.file[0]].add((area.file, owner, size, place // size))
+            leaves[area.file[0].split("#")[0]].add((area.file, owner, size, place // size))
     return {name: sum(int(str(leaf[2])) for leaf in found) for name, found in leaves.items()}
 
 
@@ -259,8 +296,13 @@ def random_draws(workload: Any) -> list[tuple[str, int, int, int]]:
         for number, mapping in enumerate(group.mappings)
         for member, touch in enumerate(mapping.touch)
         if is_random(touch)
-        for process in range(1 if touch.overlap == "same" else group.count)
+        for process in range(min(copies_of(workload, mapping.segment), group.count) if same(touch) else group.count)
     ]
+
+
+def same(touch: Any) -> bool:
+    """Whether the processes of a group that map one file draw the same pages."""
+    return bool(touch.overlap == "same")
 
 
 def monte_carlo(workload: Any, policy: str, draws: int, seed: int) -> Iterator[Counted]:
