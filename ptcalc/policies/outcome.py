@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ptcalc.arch.kernels import TableCost
 from ptcalc.engine.footprint import Footprint, Tally, alike
-from ptcalc.engine.numbers import Number, columns, distinct, is_single, product, rounded, times
+from ptcalc.engine.numbers import Number, columns, distinct, is_single, product, rounded
 from ptcalc.layout.plan import ShortPool
 from ptcalc.layout.rows import Layout
 from ptcalc.policies.base import Context, Policy

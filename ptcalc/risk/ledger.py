@@ -360,7 +360,7 @@ def _products(names: list[str], rates: list[int], counts: Counts, caps: list[int
     return "; ".join(parts[:3]) + more
 
 
-def _host_mm(outcome: Outcome) -> Line:
+def _host_mm(outcome: Demanding) -> Line:
     return Line(
         "mshare host mm", "host_mm", "the root of each region's host mm (mshare v3)",
         lambda counts: (outcome.host_mm_bytes(counts), 0), lambda counts: exact(outcome.host_mm_bytes(counts)),
