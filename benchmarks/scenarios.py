@@ -53,6 +53,7 @@ COUNT: Place = ("processes", "server", "count")
 FIGURES = ("page_tables_bytes", "exact", "demand_bytes", "headroom_bytes", "risk")
 IN_C = ("used_bytes", "exact", "demand_bytes", "headroom_bytes", "risk")
 ROUNDS = 3
+HEIGHT = 500  # layouts of a piece of work: 50,000 scenarios, and enough pieces that cores share them evenly
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +241,12 @@ def flat() -> Ratio:
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Give processes that have evaluated something, so that start-up is no part of what is measured."""
     with ProcessPoolExecutor(workers) as pool:
-        list(pool.map(_evaluate, Grid.of(200, 2, 25, 100).blocks(2000)[: 2 * workers]))
+        list(pool.map(_evaluate, Grid.of(200, 2, 25, 100).blocks(HEIGHT)[: 2 * workers]))
         yield pool
 
 
 def _evaluated(pool: ProcessPoolExecutor, grid: Grid) -> tuple[int, float]:
     """Return how many scenarios were evaluated, and in how many seconds."""
     start = time.perf_counter()
-    done = sum(in_order(_evaluate, grid.blocks(2000), pool, os.cpu_count() or 1))
+    done = sum(in_order(_evaluate, grid.blocks(HEIGHT), pool, os.cpu_count() or 1))
     return done, time.perf_counter() - start

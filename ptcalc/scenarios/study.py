@@ -32,8 +32,9 @@ Ints = NDArray[np.int64]
 Figures = dict[str, NDArray[Any]]
 Question = Callable[[Outcome], Mapping[str, Number]]
 
-# What is evaluated at once stays in the processor's cache, about.
-_ROWS, _SCENARIOS = 1 << 12, 1 << 14
+# What is evaluated at once: few enough to stay in the processor's cache, about, and so many that the calls of NumPy,
+# which cost as much for few numbers as for thousands, do not count.
+_ROWS, _SCENARIOS = 1 << 13, 1 << 16
 
 
 class Study:
@@ -90,8 +91,9 @@ class Study:
             policy: {name: np.zeros(shape, kind) for name, kind in types.items()} for policy in self.policies
         }
         base = self.scenario(block, 0)  # in all but its numbers it is like the others
-        many = max(1, _ROWS // rows_each(assigned(base, block)))
-        wide = max(1, _SCENARIOS // min(many, block.height))
+        # Columns stay together: a layout is made once for all of them.
+        wide = min(shape[1], _SCENARIOS)
+        many = max(1, min(_ROWS // rows_each(assigned(base, block)), _SCENARIOS // wide))
         parts = [
             (np.arange(top, min(top + many, shape[0])), np.arange(left, min(left + wide, shape[1])))
             for top in range(0, shape[0], many)
