@@ -46,9 +46,8 @@ def _blocks(diff: Diff) -> Iterator[Sequence[str]]:
     yield [f"- {escaped(note)}" for note in notes(diff)]
     for change in diff.policies:
         yield from _moved(diff, change)
-    if diff.edits:
-        yield [f"- {escaped(text)}" for text in unmoving(diff)]
-        yield [escaped(legend(diff))]
+    yield [f"- {escaped(text)}" for text in unmoving(diff)]
+    yield [escaped(text) for text in legend(diff)]
     if diff.unattributed:
         yield [f"What moved them is not known: {escaped(diff.unattributed)}."]
     elif not diff.edits:

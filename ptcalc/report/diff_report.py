@@ -42,11 +42,10 @@ def render_text(diff: Diff, screen: Screen = Screen()) -> str:  # noqa: B008  # 
             page.say(note)
     for change in diff.policies:
         _moved(page, diff, change)
-    if diff.edits:
-        page.blank()
-        for text in unmoving(diff):
-            page.say(text)
-        page.say((legend(diff), "dim"))
+    for number, text in enumerate([*unmoving(diff), *legend(diff)]):
+        if not number:
+            page.blank()
+        page.say(text)
     if diff.unattributed:
         page.blank()
         page.say(f"What moved them is not known: {diff.unattributed}.")
@@ -201,7 +200,7 @@ def moved_row(diff: Diff, change: PolicyChange, moved: Moved) -> list[Cell] | No
     values = moved.share or moved.alone
     if values is None or not (any(values) or any(moved.alone or ())):
         return None
-    shown = [values, moved.alone] if diff.method == "shapley" else [values]
+    shown = [values, moved.alone] if _divided(diff) else [values]
     figures = [change.figure(name) for name in FIGURES[:2]]
     cells: list[Cell] = [
         "-" if each is None else amount(each[at], figure, signed=True)
