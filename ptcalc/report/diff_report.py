@@ -186,13 +186,20 @@ def moved_titles(diff: Diff) -> tuple[str, ...]:
     )
 
 
-def legend(diff: Diff) -> str:
-    """Return what the figures of `moved_row` mean."""
-    if diff.method == "shapley":
-        return (
+def _divided(diff: Diff) -> bool:
+    """Whether what an edit is credited with may be another figure than what it does alone."""
+    return diff.method == "shapley" and len(diff.edits) > 1
+
+
+def legend(diff: Diff) -> list[str]:
+    """Return what the figures of `moved_row` mean, where there is more than one edit."""
+    if len(diff.edits) < 2:
+        return []
+    if _divided(diff):
+        return [
             "An edit is credited with its mean effect over all orders of making the edits; alone: with no other edit."
-        )
-    return "Each edit is made alone, with no other: there are too many to evaluate all sets of them."
+        ]
+    return ["Each edit is made alone, with no other: there are too many to evaluate all sets of them."]
 
 
 def moved_row(diff: Diff, change: PolicyChange, moved: Moved) -> list[Cell] | None:
