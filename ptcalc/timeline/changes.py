@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ptcalc.engine.covers import BLOCKS
-from ptcalc.layout.rows import PROTECTIONS, UFFD
-from ptcalc.timeline.ground import HUGETLB, Ground, Piece, hooks_of, scopes_of
-from ptcalc.timeline.life import Hook, Hooks, Left, Life, Scope, Vma, mode, without
+from ptcalc.layout.rows import MADVISE, PROTECTIONS, THP, UFFD
+from ptcalc.timeline.ground import HUGETLB, PRIVATE, Ground, Piece, hooks_of, scopes_of
+from ptcalc.timeline.life import Hook, Hooks, Key, Left, Life, Scope, Vma, mode, without
 from ptcalc.timeline.runs import Run
+from ptcalc.timeline.sets import SharedTables
 from ptcalc.workload.intervals import Intervals
 
 Windows = list[tuple[int, int]]  # lo <= address < hi
@@ -54,7 +55,7 @@ def touch(
             part = run.cut(piece.lo, piece.hi)
             if part is not None:
                 used = used.changed(part.lo, part.hi, lambda old, part=part: _joined(old, part), fill=(part,))  # type: ignore[misc]
-        if not row.shared and row.write and not piece.vma.copied and piece.runs:
+        if not row.shared and piece.runs and (piece.written or reads_huge(ground, vmas, piece)):
             vmas = vmas.changed(piece.lo, piece.hi, lambda vma: vma._replace(copied=True))
     return replace(
         life,
@@ -66,6 +67,28 @@ def touch(
         fixed=tuple(map(max, fixed, life.fixed or [0] * len(fixed))),
         grown=max(life.grown, int(view.grown_vmpte()[0])),
         figures={},
+    )
+
+
+def reads_huge(ground: Ground, vmas: Intervals[Vma], piece: Piece) -> bool:
+    """Tell whether reading makes an anon_vma: by a huge page it does (mm/huge_memory.c:do_huge_pmd_anonymous_page)."""
+    row, size = ground.rows[piece.vma.row], ground.context.geometry.thp_size
+    if row.backing != PRIVATE or not advised(row.thp, piece.vma):
+        return False
+    for lo, hi, vma in vmas.within(piece.lo, piece.hi):
+        whole = next(((a, b) for a, b, each in vmas if a <= lo < b and each == vma), (lo, hi))
+        first, last = -(-(whole[0] + vma.moved) // size) * size, (whole[1] + vma.moved) // size * size
+        if max(first, lo + vma.moved) < min(last, hi + vma.moved):
+            return True
+    return False
+
+
+def advised(thp: int, vma: Vma) -> bool:
+    """Tell whether anonymous memory is mapped by huge pages where they fit."""
+    if vma.madvise == MADVISE.index("nohugepage"):
+        return False
+    return thp in (THP.index("always"), THP.index("within_size")) or (
+        thp == THP.index("advise") and vma.madvise == MADVISE.index("hugepage")
     )
 
 
@@ -194,52 +217,118 @@ def allowed(ground: Ground, vmas: Intervals[Vma]) -> list[list[tuple[int, int, S
 
 
 def unhooked(
-    ground: Ground, life: Life, vmas: Intervals[Vma], taken: Sequence[tuple[int, int]] = ()
-) -> tuple[Life, Windows]:
-    """Return a process with other VMAs, less the shared tables that it may not have there, and where those were.
+    ground: Ground,
+    life: Life,
+    vmas: Intervals[Vma],
+    tables: SharedTables,
+    taken: Sequence[tuple[int, int]] = (),
+) -> Life:
+    """Return a process with other VMAs, less the shared tables that it may not have there.
 
     ``taken``: address ranges of which every shared table goes that holds a part.  Tables reached through one that goes
-    go with it.
+    go with it.  hugetlb's last user keeps its table for itself (mm/hugetlb.c:huge_pmd_unshare).
     """
     life = replace(life, vmas=vmas, figures={})
     if not any(hook.scope is not None for hooks in life.hooks for hook in hooks):
-        return life, []
+        return life
     may = allowed(ground, vmas)
-    hooks, left, lost = [list(each) for each in life.hooks], list(life.left), []
+    hooks, left = [list(each) for each in life.hooks], list(life.left)
     for place in range(len(hooks) - 1, -1, -1):
         span = ground.span(place)
-        gone: list[tuple[int, int, Scope]] = []
-        for hook in hooks[place]:
-            if hook.scope is None or hook.role == BLOCKS:
-                continue
-            stays = Intervals.of(hook.lo, hook.hi, False)
-            for lo, hi, scope in may[place]:
-                if lo < hook.hi and hi > hook.lo and _same(ground, hook.scope, scope):
-                    stays = stays.set(max(lo, hook.lo), min(hi, hook.hi), True)
-            for lo, hi in taken:
-                first, last = max(lo // span, hook.lo), min(-(-hi // span), hook.hi)
-                if first < last:
-                    stays = stays.set(first, last, False)
-            gone += [(lo, hi, hook.scope) for lo, hi, stay in stays if not stay]
-        for lo, hi, scope in gone:
-            lost.append((lo * span, hi * span))
-            for below in range(place + 1):
-                first, last = lo * span // ground.span(below), hi * span // ground.span(below)
-                dropped = [
-                    hook
-                    for hook in hooks[below]
-                    if hook.lo < last and hook.hi > first and (below < place or hook.scope == scope)
-                ]
-                if not dropped:
-                    continue
-                left += [
-                    _leave(hook, first, last)
-                    for hook in dropped
-                    if hook.scope is not None and ground.unused(hook.scope.key) != "freed"
-                ]
-                rest = [hook for hook in hooks[below] if hook not in dropped]
-                hooks[below] = [*rest, *without(tuple(dropped), first, last)]
-    return replace(life, hooks=tuple(map(_tidy, hooks)), left=tuple(left)), lost
+        gone = [
+            (lo, hi, hook)
+            for hook in hooks[place]
+            if hook.scope is not None and hook.role != BLOCKS
+            for lo, hi in _gone(ground, hook, hook.scope, span, may[place], taken)
+        ]
+        for lo, hi, hook in gone:
+            scope = hook.scope
+            assert scope is not None
+            lost = Intervals.of(lo, hi, True)
+            if ground.file_backing(scope.key.file) == HUGETLB:
+                for first, last in _alone(tables, scope, lo, hi):
+                    hooks[place] = _kept(tables, hooks[place], hook, first, last, may[place])
+                    lost = lost.set(first, last, None)
+            for first, last, _ in lost:
+                _drop(ground, hooks, left, place, scope, first, last)
+    hooks = [[each if each.scope != _KEPT else each._replace(scope=None) for each in level] for level in hooks]
+    return replace(life, hooks=tuple(map(_tidy, hooks)), left=tuple(left))
+
+
+def _drop(
+    ground: Ground, hooks: list[list[Hook]], left: list[Left], place: int, scope: Scope, lo: int, hi: int
+) -> None:
+    """Take tables lo <= index < hi of a set from a process, and all that it reaches through them."""
+    for below in range(place + 1):
+        ratio = ground.span(place) // ground.span(below)
+        start, end = lo * ratio, hi * ratio
+        dropped = [
+            each
+            for each in hooks[below]
+            if each.lo < end and each.hi > start and (below < place or each.scope == scope)
+        ]
+        left += [
+            _leave(each, start, end)
+            for each in dropped
+            if each.scope is not None and ground.unused(each.scope.key) != "freed"
+        ]
+        if dropped:
+            rest = [each for each in hooks[below] if each not in dropped]
+            hooks[below] = [*rest, *without(tuple(dropped), start, end)]
+
+
+_KEPT = Scope(Key(-1, (), -1), 0)  # of a table that its last user keeps for itself, while others are dropped
+
+
+def _gone(
+    ground: Ground,
+    hook: Hook,
+    hooked: Scope,
+    span: int,
+    may: list[tuple[int, int, Scope]],
+    taken: Sequence[tuple[int, int]],
+) -> list[tuple[int, int]]:
+    """Return the tables of a hook (by index) that its process may not have any more."""
+    stays = Intervals.of(hook.lo, hook.hi, False)
+    for lo, hi, scope in may:
+        if lo < hook.hi and hi > hook.lo and _same(ground, hooked, scope):
+            stays = stays.set(max(lo, hook.lo), min(hi, hook.hi), True)
+    for lo, hi in taken:
+        first, last = max(lo // span, hook.lo), min(-(-hi // span), hook.hi)
+        if first < last:
+            stays = stays.set(first, last, False)
+    return [(lo, hi) for lo, hi, stay in stays if not stay]
+
+
+def _alone(tables: SharedTables, scope: Scope, lo: int, hi: int) -> list[tuple[int, int]]:
+    """Return the tables of a set (by address) that one process alone has."""
+    found = tables.users(scope.key, lo - scope.shift, hi - scope.shift)
+    return [(first + scope.shift, last + scope.shift) for first, last, many in found if many == 1]
+
+
+def _kept(
+    tables: SharedTables, hooks: list[Hook], hook: Hook, lo: int, hi: int, may: list[tuple[int, int, Scope]]
+) -> list[Hook]:
+    """Return hooks where the tables from lo to hi are those of the set that they fit in now, or the process's own."""
+    out = [each for each in hooks if each.scope != hook.scope]
+    for each in hooks:
+        if each.scope != hook.scope:
+            continue
+        out += without((each,), lo, hi)
+        low, high = max(each.lo, lo), min(each.hi, hi)
+        if low >= high:
+            continue
+        fits = Intervals.of(low, high, _KEPT)
+        for first, last, scope in may:
+            first, last = max(first, low), min(last, high)
+            same = scope == hook.scope
+            for start, end, many in (
+                tables.users(scope.key, first - scope.shift, last - scope.shift) if first < last else ()
+            ):
+                if many == 0 or same:
+                    fits = fits.set(start + scope.shift, end + scope.shift, scope)
+        out += [each._replace(lo=start, hi=end, scope=scope) for start, end, scope in fits]
+    return out
 
 
 def _same(ground: Ground, hooked: Scope, now: Scope) -> bool:

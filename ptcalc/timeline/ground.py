@@ -64,6 +64,7 @@ class Piece:
     hi: int
     vma: Vma
     runs: tuple[Run, ...] = ()
+    written: bool = False  # what is touched is written
 
 
 @dataclass

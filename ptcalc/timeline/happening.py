@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ptcalc.engine.covers import EXACT
+from ptcalc.engine.covers import BLOCKS, EXACT, RANDOM
 from ptcalc.errors import InputError
 from ptcalc.layout.rows import BACKINGS, MADVISE, PROTECTIONS, UFFD
 from ptcalc.policies.mshare import Mshare
@@ -13,7 +13,7 @@ from ptcalc.timeline import reclaiming
 from ptcalc.timeline.changes import Windows, freed, merged, unhooked
 from ptcalc.timeline.ground import HUGETLB, Row
 from ptcalc.timeline.growing import grow_to
-from ptcalc.timeline.life import Hook, Life, Vma
+from ptcalc.timeline.life import Hook, Life, Vma, mode
 from ptcalc.timeline.regions import (
     change_region,
     forget_in_region,
@@ -21,7 +21,7 @@ from ptcalc.timeline.regions import (
     members,
     shares_in_common,
 )
-from ptcalc.timeline.runs import Run
+from ptcalc.timeline.runs import Run, covers_of
 from ptcalc.timeline.world import Growing, World, changed
 from ptcalc.workload import events as kinds
 from ptcalc.workload.events import Chosen, Event, Part
@@ -29,6 +29,8 @@ from ptcalc.workload.intervals import Intervals
 from ptcalc.workload.population import UNTOUCHED, WRITTEN, Cohort
 
 Cohorts = list[Cohort[Life]]
+_REFAULTING = (kinds.Mprotect, kinds.Userfaultfd, kinds.Softdirty, kinds.Switch)
+MOST_STEPS = 4096  # of a stride that are looked at one by one
 
 
 def happen(world: World, event: Event, number: int) -> None:
@@ -51,7 +53,10 @@ def _start(world: World, event: Event, number: int) -> None:
 
 
 def _fork(world: World, event: Event, number: int) -> None:
-    """mm/memory.c:copy_page_range: tables under VMAs with private pages, or registered with userfaultfd wp."""
+    """mm/memory.c:vma_needs_copy, copy_page_range: tables under VMAs with private pages.
+
+    A child is not registered with userfaultfd (mm/userfaultfd.c:dup_userfaultfd), whatever its parent is.
+    """
     action = event.action
     assert isinstance(action, kinds.Fork)
     parent = world.population.of(action.who.group, action.who.label)[0]
@@ -59,7 +64,7 @@ def _fork(world: World, event: Event, number: int) -> None:
     hooks = [[] for _ in life.hooks]  # type: list[list[Hook]]
     used: Intervals[tuple[Run, ...]] = Intervals()
     for lo, hi, vma in life.vmas:
-        if not (vma.copied or vma.uffd == UFFD.index("wp")):
+        if not vma.copied:
             continue
         for place, own in enumerate(life.hooks):
             span = ground.span(place)
@@ -71,7 +76,8 @@ def _fork(world: World, event: Event, number: int) -> None:
         for start, end, runs in life.used.within(lo, hi):
             used = used.set(start, end, runs)
     into = world.group_number(action.into)
-    vmas = _regrouped(world, life.vmas, parent.state.group, into)
+    unregistered = Intervals(tuple((lo, hi, vma._replace(uffd=0)) for lo, hi, vma in life.vmas))
+    vmas = _regrouped(world, unregistered, parent.state.group, into)
     child = Life(into, vmas, used, tuple(map(tuple, hooks)), ((),) * len(hooks), fixed=life.fixed, grown=life.grown)
     history = world.population.history((parent.history, "fork"))
     world.arrive(action.into, action.who.count or 0, action.who.name, history, child)
@@ -146,14 +152,16 @@ def _protect(world: World, event: Event, number: int) -> None:
 
 def _change(world: World, event: Event, cohorts: Cohorts, lo: int, hi: int, new: Callable[[Vma], Vma]) -> None:
     """Change attributes of VMAs from lo to hi, and walk what they map."""
-    for cohort, life in _of(cohorts):
+    for cohort in world.one_by_one(cohorts, lo, hi) if not event.refault else cohorts:
+        life = cohort.state
         vmas = life.vmas.changed(lo, hi, new)
         if vmas == life.vmas:
+            refault = event.refault and isinstance(event.action, _REFAULTING)
+            world.become(cohort, world.again(life, cohort.count) if refault else life)
             continue
         world.walked(*world.visited(life, cohort.count, lo, hi))
-        windows = [(max(a, lo) + vma.moved, min(b, hi) + vma.moved) for a, b, vma in life.vmas.within(lo, hi)]
-        after = changed(world, life, vmas, _whole(windows), cohort.count, refault=event.refault)
-        world.become(cohort, after)
+        refault = event.refault and isinstance(event.action, _REFAULTING)
+        world.become(cohort, changed(world, life, vmas, cohort.count, refault=refault))
 
 
 def _whole(windows: Windows) -> Windows:
@@ -188,7 +196,8 @@ def _unmap(world: World, event: Event, number: int) -> None:
     def stays(vma: Vma) -> bool:
         return regional and world.joined(vma)
 
-    for cohort, life in _of(cohorts):
+    for cohort in world.one_by_one(cohorts, lo, hi):
+        life = cohort.state
         gone = _whole([(a + vma.moved, b + vma.moved) for a, b, vma in life.vmas.within(lo, hi) if not stays(vma)])
         if not gone:
             continue
@@ -197,7 +206,7 @@ def _unmap(world: World, event: Event, number: int) -> None:
         used = life.used
         for a, b, vma in life.vmas.within(lo, hi):
             used = used if stays(vma) else used.set(a, b, None)
-        after = changed(world, replace(life, used=used, figures={}), vmas, gone, cohort.count, refault=event.refault)
+        after = changed(world, replace(life, used=used, figures={}), vmas, cohort.count, refault=False)
         world.become(cohort, replace(after, hooks=freed(world.ground, after.hooks, vmas, gone), figures={}))
     world.settle()
 
@@ -237,41 +246,80 @@ def _moved(world: World, life: Life, lo: int, hi: int, by: int, count: int, *, r
     vmas = life.vmas.changed(lo, hi, lambda vma: vma._replace(moved=by))
     new: list[list[Hook]] = [[] for _ in life.hooks]
     for start, end, target, hugetlb in old:
-        shift = target - start
-        leaf = next(
-            (
-                place
-                for place, hooks in enumerate(life.hooks)
-                if any(_within(hook, ground.span(place), start, end) for hook in hooks)
-            ),
-            None,
-        )
-        if leaf is None:
-            continue
-        for hook in life.hooks[leaf]:
-            span = ground.span(leaf)
-            low, high = max(hook.lo * span, start), min(hook.hi * span, end)
-            if low >= high or (hook.scope is not None and not (hugetlb and refault)) or hook.role == 1:
-                continue
-            run = hook.run.moved(shift)
-            if hook.run.kind == EXACT:
-                run = run._replace(lo=low + shift, hi=high + shift)
-            if hook.scope is not None:
-                continue
-            for place in range(leaf, len(new)):
-                size = ground.span(place)
-                window = (low + shift) // size, -(-(high + shift) // size)
-                new[place].append(Hook(run, *window, None, 0))
+        if not hugetlb:
+            _move_own(world, life, new, start, end, target - start)
+    if ground.context.geometry.has_file_thp:
+        _move_leaves(world, life, new, lo, hi, by)
     windows = _whole([(start, end) for start, end, _, _ in old])
-    after, _ = unhooked(ground, life, vmas, windows)
+    after = unhooked(ground, life, vmas, world.tables, windows)
     hooks = freed(ground, after.hooks, vmas, windows)
     after = replace(after, hooks=tuple(merged(mine, more) for mine, more in zip(hooks, new, strict=True)), figures={})
-    targets = [(target, target + end - start) for start, end, target, _ in old]
-    return world.again(after, targets, count) if refault else after
+    return world.again(after, count) if refault else after
 
 
-def _within(hook: Hook, span: int, lo: int, hi: int) -> bool:
-    return hook.lo * span < hi and hook.hi * span > lo
+def _move_own(world: World, life: Life, new: list[list[Hook]], start: int, end: int, shift: int) -> None:
+    """Add what the tables of [start, end) are at the new place: new ones where old ones are, whatever is in them."""
+    ground = world.ground
+    # Where there is an old PMD table, the new place gets a PUD table; where an old PTE table, one at every level.
+    for place, lowest in ((1, 2), (0, 0)):
+        if lowest >= len(new):
+            continue
+        span = ground.span(place)
+        for hook in life.hooks[place]:
+            if hook.scope is not None or hook.role == BLOCKS or not (hook.lo * span < end and hook.hi * span > start):
+                continue
+            for run, lo, hi in _pieces_of(hook, span, start, end):
+                for above in range(lowest, len(new)):
+                    size = ground.span(above)
+                    window = (lo + shift) // size, -(-(hi + shift) // size)
+                    new[above].append(Hook(run.moved(shift), *window, None, 0))
+
+
+def _move_leaves(world: World, life: Life, new: list[list[Hook]], lo: int, hi: int, by: int) -> None:
+    """Add the PMD tables that huge pages need at the new place (mm/huge_memory.c:move_huge_pmd)."""
+    ground, size = world.ground, world.ground.context.geometry.thp_size
+    tables = mode(life.hooks[0])
+    for a, b, vma in life.vmas.within(lo, hi):
+        if ground.rows[vma.row].backing == HUGETLB:
+            continue
+        for start, end, runs in life.used.within(a, b):
+            first, last = (start + vma.moved) // size, -(-(end + vma.moved) // size)
+            bare = Intervals.of(first, last, True)
+            for low, high, _ in tables.within(first, last):
+                bare = bare.set(low, high, None)
+            for low, high, _ in bare:
+                left, right = max(low * size, start + vma.moved), min(high * size, end + vma.moved)
+                for run in runs:
+                    part = run.moved(vma.moved).cut(left, right)
+                    if part is None:
+                        continue
+                    part = part.moved(a + by - a - vma.moved)
+                    for place in range(1, len(new)):
+                        span = ground.span(place)
+                        new[place].append(Hook(part, part.lo // span, -(-part.hi // span), None, 0))
+
+
+def _pieces_of(hook: Hook, span: int, start: int, end: int) -> list[tuple[Run, int, int]]:
+    """Return the tables of a hook as far as they lie in [start, end): exact ones as the whole that they span."""
+    out = []
+    if hook.run.kind == RANDOM:
+        low, high = max(hook.lo * span, start), min(hook.hi * span, end)
+        return [(hook.run, low, high)]
+    for cover in covers_of(hook.run, span):
+        lo, hi = max(cover.lo, hook.lo), min(cover.hi, hook.hi)
+        parts = [(lo, hi)]
+        if cover.stride:
+            first = -(-(lo * span - cover.anchor) // cover.stride)
+            last = -(-(hi * span - cover.anchor) // cover.stride)
+            if last - first > MOST_STEPS:
+                out.append((hook.run, max(lo * span, start), min(hi * span, end)))
+                continue
+            parts = [((at := (cover.anchor + step * cover.stride) // span), at + 1) for step in range(first, last)]
+        for a, b in parts:
+            low, high = max(a * span, start), min(b * span, end)
+            if low < high:
+                out.append((Run(EXACT, low, high, 0, 0, 0, 0, hook.run.each, hook.run.domain), low, high))
+    return out
 
 
 def _advise(world: World, event: Event, number: int) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ptcalc.layout.rows import BACKINGS, MADVISE, THP, UFFD
+from ptcalc.layout.rows import BACKINGS, UFFD
 from ptcalc.policies.map_shared_pt import MapSharedPt
 from ptcalc.policies.mshare import Mshare
-from ptcalc.timeline.changes import Windows, unhooked
+from ptcalc.timeline.changes import Windows, advised, unhooked
 from ptcalc.timeline.ground import HUGETLB
-from ptcalc.timeline.life import Hook, Life, Vma, without
+from ptcalc.timeline.life import Hook, Life, without
 from ptcalc.timeline.regions import forget_in_region, members
 from ptcalc.timeline.world import World
 from ptcalc.workload.intervals import Intervals
@@ -38,7 +38,7 @@ def dontneed(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int) -> Non
     if isinstance(ground.policy, Mshare) and common:
         forget_in_region(world, common[0].state, lo, hi, unmapped=False, reclaims=reclaims)
         world.note("the pages are those of all members of the region")
-    for cohort in cohorts:
+    for cohort in world.one_by_one(cohorts, lo, hi):
         life = cohort.state
         world.walked(*world.visited(life, cohort.count, lo, hi))
         mine = [
@@ -55,23 +55,15 @@ def dontneed(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int) -> Non
             window = a + vma.moved, b + vma.moved
             if row.shared and not (isinstance(ground.policy, MapSharedPt) and row.backing != HUGETLB):
                 shared.append(window)
-            huge = row.backing == PRIVATE and _advised(row.thp, vma)
+            huge = row.backing == PRIVATE and advised(row.thp, vma)
             if (reclaims or huge) and row.backing != HUGETLB:
                 span = ground.span(0)
                 hooks[0] = _own_without(hooks[0], -(-window[0] // span), window[1] // span)
         after = replace(life, used=used, hooks=tuple(hooks), figures={})
-        after, _ = unhooked(ground, after, life.vmas, shared)
+        after = unhooked(ground, after, life.vmas, world.tables, shared)
         world.become(cohort, after)
     if isinstance(ground.policy, MapSharedPt) and cohorts:
         _forget_for_all(world, cohorts[0].state, lo, hi)
-
-
-def _advised(thp: int, vma: Vma) -> bool:
-    if vma.madvise == MADVISE.index("nohugepage"):
-        return False
-    return thp in (THP.index("always"), THP.index("within_size")) or (
-        thp == THP.index("advise") and vma.madvise == MADVISE.index("hugepage")
-    )
 
 
 def _own_without(hooks: tuple[Hook, ...], lo: int, hi: int) -> tuple[Hook, ...]:
@@ -128,6 +120,7 @@ def truncate(world: World, segment: str, size: int) -> None:
     _forget(world, number, end, WHOLE)
     world.absent[number] = world.absent.get(number, Intervals()).set(end, world.region_size(number), True)
     world.uncache(number, end, WHOLE)
+    _split_huge(world, number, end, world.region_size(number))
     world.ground.ends[number] = end
     world.ground.epoch += 1
 
@@ -150,9 +143,10 @@ def _forget(world: World, segment: int, lo: int, hi: int) -> None:
         if used == life.used and not shared:
             return life
         after = replace(life, used=used, figures={})
-        return unhooked(ground, after, life.vmas, shared)[0] if shared else after
+        return unhooked(ground, after, life.vmas, world.tables, shared) if shared else after
 
-    world.each(list(world.population), forget)
+    for cohort in world.one_by_one(list(world.population), 0, WHOLE):
+        world.become(cohort, forget(cohort.state))
 
 
 def _split_huge(world: World, segment: int, lo: int, hi: int) -> None:
@@ -214,7 +208,7 @@ def _chunks(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int) -> dict
 def _retracted(world: World, life: Life, chunks: dict[int, Intervals[bool]], *, refault: bool) -> Life:
     """Return a process without the PTE tables of chunks that are huge pages now."""
     ground, size = world.ground, world.ground.context.geometry.thp_size
-    lost: Windows = []
+    lost = False
     hooks = life.hooks[0]
     for a, b, vma in life.vmas:
         row = ground.rows[vma.row]
@@ -226,11 +220,11 @@ def _retracted(world: World, life: Life, chunks: dict[int, Intervals[bool]], *, 
         for low, high, _ in chunks[row.file].within(first, last):
             window = low + shift + vma.moved, high + shift + vma.moved
             hooks = without(hooks, window[0] // size, window[1] // size)
-            lost.append(window)
+            lost = True
     if not lost:
         return life
     after = replace(life, hooks=(hooks, *life.hooks[1:]), figures={})
-    return world.again(after, lost, 1) if refault else after
+    return world.again(after, 1) if refault else after
 
 
 def shrink(world: World, amount: int | None) -> None:

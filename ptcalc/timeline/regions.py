@@ -142,7 +142,7 @@ def leave_region(
     after = replace(life, vmas=vmas, used=used, inside=tuple(kept), figures={})
     if gone or not refault:
         return after
-    return world.again(after, [(a + vma.moved, b + vma.moved) for a, b, vma in windows], count)
+    return world.again(after, count)
 
 
 def forget_unused(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from ptcalc.engine.covers import BLOCKS
@@ -79,10 +80,23 @@ class SharedTables:
                 for reach, times in before.items():
                     both[reach] = both.get(reach, 0) + times
                 there = count(_weighted(both), span, shared=True)
-            if self._ground.unused(key) == "kept":
+            if key.region >= 0:  # every member reaches every table of its region
                 in_use = there
             found = self._counted[key] = SetTables(there, in_use)
         return found
+
+    def users(self, key: Key, lo: int, hi: int) -> Iterator[tuple[int, int, int]]:
+        """Yield tables from lo to hi with the number of processes that may reach them: (from, to, processes)."""
+        edges = {lo: 0, hi: 0}
+        for reach, times in self.hooked.get(key, {}).items():
+            first, last = max(reach.lo, lo), min(reach.hi, hi)
+            if first < last and reach.role != BLOCKS:
+                edges[first] = edges.get(first, 0) + times
+                edges[last] = edges.get(last, 0) - times
+        places, many = sorted(edges), 0
+        for at, after in pairwise(places):
+            many += edges[at]
+            yield at, after, many
 
     def cut(self, key: Key, lo: int, hi: int) -> None:
         """Take tables lo <= index < hi of a set away from what is left of it."""

@@ -29,6 +29,7 @@ class LevelNow(NamedTuple):
     private_bytes: int
     shared_bytes: int
     cached_bytes: int
+    kept_bytes: int  # of the cached ones, those that no shrinker frees: a file's mm has them
     shown_bytes: int
 
 
@@ -81,8 +82,11 @@ class Standing:
                     needed[place] += cohort.count * each
         there: list[Count] = [NO_TABLES] * many
         in_use: list[Count] = [NO_TABLES] * many
+        kept = [0.0] * many
         for key in tables.sets:
             found = tables.tables(key)
+            if ground.unused(key) == "kept":
+                kept[key.place] += found.there.value - found.in_use.value
             there[key.place] = there[key.place].plus(found.there)
             in_use[key.place] = in_use[key.place].plus(found.in_use)
         out = []
@@ -98,14 +102,15 @@ class Standing:
                 both = -(-(shared + cached) // per)
                 allocated = [whole_needed[place] + round(needed[place]), -(-shared // per), both - -(-shared // per)]
             mine, used, idle = (each * cost.allocation for each in allocated)
-            out.append(LevelNow(private, shared, cached, mine, used, idle, sum(allocated) * cost.page_tables))
+            held = min(round(kept[place]) * cost.allocation, idle)
+            out.append(LevelNow(private, shared, cached, mine, used, idle, held, sum(allocated) * cost.page_tables))
         return tuple(out)
 
     def page_tables_used(self, counts: Sequence[Number], *, charged: bool | None = None) -> Number:
         """Return the memory that page tables keep: cached ones that nobody uses are given back when it is short."""
         costs = self.world.ground.context.costs
         return sum(
-            level.private_bytes + level.shared_bytes
+            level.private_bytes + level.shared_bytes + level.kept_bytes
             for level, cost in zip(self.levels, costs, strict=False)
             if charged in (None, cost.charged)
         )

@@ -82,5 +82,5 @@ def _touch(touch: Touch) -> str:
     if touch.form == "every":
         return f"every {show_size(touch.step or 0)}"
     if touch.form == "ranges":
-        return " and ".join(f"{show_size(each.length)} at {show_size(each.start)}" for each in touch.ranges[:3])
+        return " and ".join(f"{show_size(length)} at {show_size(start)}" for start, length in touch.ranges[:3])
     return touch.form

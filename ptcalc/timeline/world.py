@@ -14,8 +14,8 @@ from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.map_shared_pt import MapSharedPt
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import walking
-from ptcalc.timeline.changes import NO_ACCESS, Windows, touch, unhooked
-from ptcalc.timeline.ground import Ground, Piece, Row, hooks_of
+from ptcalc.timeline.changes import NO_ACCESS, reads_huge, touch, unhooked
+from ptcalc.timeline.ground import HUGETLB, Ground, Piece, Row, hooks_of
 from ptcalc.timeline.life import Hook, Key, Life, Vma
 from ptcalc.timeline.parts import mapped_length
 from ptcalc.timeline.regions import UNMAPPED, forget_unused
@@ -82,7 +82,8 @@ class World:
             vmas = world.vmas_as_written(group)
             for row, run in world.runs_as_written(group):
                 used = used.changed(run.lo, run.hi, lambda old, run=run: (*old, run), fill=(run,))  # type: ignore[misc]
-                if not rows[row].shared and rows[row].write:
+                piece = Piece(run.lo, run.hi, rows[row].vma()._replace(row=row), (run,))
+                if not rows[row].shared and (rows[row].write or reads_huge(ground, vmas, piece)):
                     vmas = vmas.changed(rows[row].start, rows[row].end, lambda vma: vma._replace(copied=True))
             hooks = tuple(
                 tuple(hook._replace(times=counts[hook.times]) if hook.role == 1 else hook for hook in own)
@@ -129,6 +130,25 @@ class World:
             if new is None:
                 new = known[id(old)] = change(old)
             self.become(cohort, new)
+
+    def one_by_one(self, cohorts: Iterable[Cohort[Life]], lo: int, hi: int) -> Iterator[Cohort[Life]]:
+        """Yield cohorts; the last process of one that shares hugetlb tables from lo to hi (as mapped) stands alone.
+
+        It is the one that keeps what the others drop.
+        """
+        rows = self.ground.rows
+        for cohort in list(cohorts):
+            shares = any(
+                hook.scope is not None and hook.scope.key.region < 0 and self.ground.unused(hook.scope.key) == "freed"
+                for hooks in cohort.state.hooks
+                for hook in hooks
+            ) and any(rows[vma.row].backing == HUGETLB for _, _, vma in cohort.state.vmas.within(lo, hi))
+            if shares and cohort.count > 1:
+                last = self.population.split(cohort, 1)
+                yield cohort
+                yield last
+            else:
+                yield cohort
 
     def group_number(self, name: str) -> int:
         """Return the place of a group in the file."""
@@ -250,8 +270,9 @@ class World:
         for row, run in runs:
             known = self.ground.rows[row]
             for lo, hi, vma, protection in self.accessible(life, max(run.lo, known.start), min(run.hi, known.end)):
-                if write != "write" or "w" in PROTECTIONS[protection]:
-                    pieces.append(Piece(lo, hi, vma, (run,)))
+                writable = "w" in PROTECTIONS[protection]
+                if write != "write" or writable:
+                    pieces.append(Piece(lo, hi, vma, (run,), written=writable and write != "read"))
         return touch(self.ground, life, pieces, self._others(life), count)
 
     def newborn(self, group: int, *, written: bool, count: int) -> Life:
@@ -265,20 +286,21 @@ class World:
         # What the top of the mappings alone needs, and then what is touched.
         life = touch(self.ground, life, [Piece(lo, hi, vma) for lo, hi, vma in vmas], (), count)
         if written:
-            life = self.access(life, self.runs_as_written(group), count)
+            for reads in (True, False):
+                runs = [(row, run) for row, run in self.runs_as_written(group) if self.ground.rows[row].write != reads]
+                life = self.access(life, runs, count, write="read" if reads else None)
         if not any(self.ground.rows[vma.row].thp == THP.index("advise") for _, _, vma in vmas):
             self._fresh[group, written] = self.ground.epoch, life
         return life
 
-    def again(self, life: Life, windows: Windows, count: int) -> Life:
-        """Let a process touch again what it used in windows (by address) and may still access."""
-        pieces = []
-        for lo, hi, vma in life.vmas:
-            for low, high in windows:
-                start, end = max(lo, low - vma.moved), min(hi, high - vma.moved)
-                if start < end:
-                    for first, last, _, _ in self.accessible(life, start, end):
-                        pieces += [Piece(a, b, vma, runs) for a, b, runs in life.used.within(first, last)]
+    def again(self, life: Life, count: int) -> Life:
+        """Let a process touch again what it uses and may still access: what has lost its tables gets others."""
+        pieces = [
+            Piece(a, b, vma, runs)
+            for lo, hi, _ in life.vmas
+            for first, last, vma, _ in self.accessible(life, lo, hi)
+            for a, b, runs in life.used.within(first, last)
+        ]
         return touch(self.ground, life, pieces, self._others(life), count)
 
     def _others(self, life: Life) -> list[tuple[list[Piece], int]]:
@@ -466,25 +488,7 @@ class World:
         return found
 
 
-def changed(
-    world: World,
-    life: Life,
-    vmas: Intervals[Vma],
-    windows: Windows,
-    count: int,
-    *,
-    refault: bool,
-) -> Life:
-    """Return a process with other VMAs: shared tables unhooked where they must be, and touched again.
-
-    ``windows``: the address ranges that changed; huge pages across their ends are mapped by base pages from now on.
-    """
-    ground = world.ground
-    after, lost = unhooked(ground, life, vmas)
-    if not refault:
-        return after
-    size = ground.context.geometry.thp_size
-    edges = {edge // size * size for window in windows for edge in window if edge % size}
-    if ground.context.geometry.has_file_thp:
-        lost = [*lost, *((edge, edge + size) for edge in sorted(edges))]
-    return world.again(after, lost, count) if lost else after
+def changed(world: World, life: Life, vmas: Intervals[Vma], count: int, *, refault: bool) -> Life:
+    """Return a process with other VMAs: shared tables unhooked where they must be, all that is in use touched again."""
+    after = unhooked(world.ground, life, vmas, world.tables)
+    return world.again(after, count) if refault else after

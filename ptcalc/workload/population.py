@@ -36,7 +36,7 @@ class Population(Generic[S]):
         self._groups: dict[str, list[Cohort[S]]] = {}
         self._histories: dict[Hashable, int] = {}
         self._age = 0
-        self._plain = self.history(WRITTEN)
+        self._plain = {self.history(WRITTEN), self.history(UNTOUCHED)}
 
     def __iter__(self) -> Iterator[Cohort[S]]:
         for cohorts in self._groups.values():
@@ -94,11 +94,16 @@ class Population(Generic[S]):
             if taken == cohort.count:
                 yield cohort
                 continue
-            cohort.count -= taken
             self._age += 1
-            part = Cohort(cohort.group, cohort.label, cohort.history, taken, self._age, cohort.state)
-            self._groups[who.group].append(part)
-            yield part
+            yield self.split(cohort, taken, self._age)
+
+    def split(self, cohort: Cohort[S], count: int, age: int | None = None) -> Cohort[S]:
+        """Return a cohort of so many of the processes of one, of its age, and chosen after it, or of another."""
+        cohort.count -= count
+        part = Cohort(cohort.group, cohort.label, cohort.history, count, age or cohort.age, cohort.state)
+        cohorts = self._groups[cohort.group]
+        cohorts.insert(cohorts.index(cohort) + 1, part)
+        return part
 
     def remove(self, cohorts: list[Cohort[S]]) -> None:
         """Let processes end."""
@@ -106,4 +111,6 @@ class Population(Generic[S]):
             self._groups[cohort.group].remove(cohort)
 
     def _sort(self, group: str) -> None:
-        self._groups[group].sort(key=lambda cohort: (cohort.history != self._plain or bool(cohort.label), cohort.age))
+        self._groups[group].sort(
+            key=lambda cohort: (cohort.history not in self._plain or bool(cohort.label), cohort.age)
+        )
