@@ -21,7 +21,7 @@ from ptcalc.capture.host import Host, Limit, cgroup_limit, read_host
 from ptcalc.capture.segments import Segment, describe, is_memory
 from ptcalc.capture.tables import Counter
 from ptcalc.capture.touching import Look, Observer
-from ptcalc.capture.tree import Denied, Directory, Gone, Live, Oversized, Source, walk_up
+from ptcalc.capture.tree import Denied, Directory, Gone, Live, Oversized, Silent, Source, walk_up
 from ptcalc.capture.writer import Document, names, write
 from ptcalc.errors import CannotDoHere, InputError, printable, quote
 from ptcalc.workload.sizes import show_size
@@ -226,6 +226,7 @@ class _Reader:
         self.vanished: list[str] = []
         self.unread: list[str] = []
         self.denied: list[str] = []
+        self.silent: list[str] = []
         self.holes: list[str] = []
         self.broken: list[str] = []
         self._known: dict[bytes, tuple[str, int, proc.SegmentKey, str]] = {}
@@ -250,6 +251,7 @@ class _Reader:
             (self.vanished, "vanished before all was read"),
             (self.unread, "may not be read at all"),
             (self.denied, "may not be looked into, only the counters are in the file"),
+            (self.silent, "asleep in the kernel and without an answer, only the counters are in the file"),
             (self.holes, "without maps, only the counters are in the file"),
             (self.broken, "with lines that are torn or not understood, which were left out"),
         )
@@ -282,6 +284,8 @@ class _Reader:
         name = f"{status.name} ({pid})"
         try:
             process.maps = self._maps(pid)
+        except Silent:
+            self.silent.append(name)
         except Denied:
             self.denied.append(name)
         except Oversized:

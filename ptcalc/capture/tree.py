@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from ptcalc.errors import CannotDoHere, InputError
 
 MAX_FILE = 256 << 20  # bytes of one file of a process; 1,000,000 mappings have a third of that
 CHUNK = 1 << 17
+PATIENCE = 3.0  # seconds for a file of a process that sleeps uninterruptibly
+_SLEEPS = b"\nState:\tD"
 
 
 class Gone(Exception):
@@ -27,6 +30,10 @@ class Oversized(Gone):
 
 class Denied(Exception):
     """The file is there, and may not be read."""
+
+
+class Silent(Denied):
+    """The process hangs in the kernel with its address space locked: whoever reads this file waits with it."""
 
 
 class FileInfo(NamedTuple):
@@ -162,6 +169,8 @@ class Live(Source):
         if not Path("/proc/self/status").exists():
             raise CannotDoHere("there is no /proc here: capture reads that of Linux")
         self._own = os.getpid()
+        self._sleeping: set[int] = set()
+        self._silent: set[int] = set()
 
     def pids(self) -> list[int]:
         """Return the processes, without the one that captures."""
@@ -169,7 +178,39 @@ class Live(Source):
             return sorted(int(entry.name) for entry in entries if _is_pid(entry.name) and int(entry.name) != self._own)
 
     def process(self, pid: int, name: str) -> bytes:
-        """Return a file of a process."""
+        """Return a file of a process.  Raises Silent as well, where it sleeps and does not answer in time."""
+        if name == "status":
+            found = self._read(pid, name)
+            # Most files need the lock of its address space, which it may hold for ever (ps hangs on it, too).
+            self._sleeping.discard(pid)
+            if _SLEEPS in found:
+                self._sleeping.add(pid)
+            return found
+        return self._patiently(pid, name) if pid in self._sleeping else self._read(pid, name)
+
+    def _patiently(self, pid: int, name: str) -> bytes:
+        """Read a file in a thread that is left behind where the file does not answer; it ends with ptcalc."""
+        if pid in self._silent:
+            raise Silent
+        answer: list[bytes | Exception] = []
+
+        def read() -> None:
+            try:
+                answer.append(self._read(pid, name))
+            except (Gone, Denied) as error:
+                answer.append(error)
+
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        thread.join(PATIENCE)
+        if not answer:
+            self._silent.add(pid)
+            raise Silent
+        if isinstance(answer[0], Exception):
+            raise answer[0]
+        return answer[0]
+
+    def _read(self, pid: int, name: str) -> bytes:
         try:
             file = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
             try:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 
 import ptcalc
-from ptcalc.capture import Detail, capture_system
+from ptcalc.capture import Detail, capture_system, tree
 
 pytestmark = pytest.mark.kernel
 
@@ -85,6 +86,55 @@ def check(found_groups: dict[str, tuple[int, ...]], text: str, within: float) ->
     assert {each.name for each in vmpte} == set(found_groups)
     for each in vmpte:
         assert each.expected_bytes == pytest.approx(each.measured_bytes, rel=within, abs=8 << 10), text
+
+
+# Sleeps uninterruptibly, as whoever has called vfork does until the child lets go; the child ends with its input.
+SLEEPER = """\
+import ctypes, os, sys
+print("ready", flush=True)
+if ctypes.CDLL(None).vfork() == 0:
+    os.read(0, 1)
+    os._exit(0)
+"""
+
+
+def asleep(started: list[subprocess.Popen[str]]) -> int:
+    """Start a process, and return its pid once it sleeps uninterruptibly."""
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", SLEEPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    started.append(process)
+    for _ in range(200):
+        if "State:\tD" in Path(f"/proc/{process.pid}/status").read_text():
+            return process.pid
+        time.sleep(0.02)
+    pytest.skip("vfork does not wait uninterruptibly here")
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_process_that_hangs_in_the_kernel(
+    answers: bool, mappers: list[subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that sleeps is read; one whose files do not answer (its address space is locked) is said, and counted."""
+    pid = asleep(mappers)
+    never = threading.Event()
+    whole = tree.Live._read
+
+    def read(self: tree.Live, number: int, name: str) -> bytes:
+        if not answers and (number, name) != (pid, "status") and number == pid:
+            never.wait()
+        return whole(self, number, name)
+
+    monkeypatch.setattr(tree.Live, "_read", read)
+    monkeypatch.setattr(tree, "PATIENCE", 0.05)
+    try:
+        found = capture_system(pids=[pid])
+    finally:
+        never.set()
+
+    silent = [note for note in found.missing if "without an answer" in note]
+    assert bool(silent) is not answers, found.missing
+    assert [pid] == [each for pids in found.groups.values() for each in pids]
 
 
 @pytest.mark.parametrize("detail", ["quick", "full", "pages"])
