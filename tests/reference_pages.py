@@ -32,51 +32,66 @@ def pages() -> dict[str, str]:
 
 
 def schema_page(name: str, schema: Schema) -> Iterator[str]:
-    """Yield the page of a JSON Schema: a table for each object in it."""
+    """Yield the page of a JSON Schema: a table for each object in it, by the path that leads there."""
     yield f"# Schema of a {name}\n"
-    yield f"What `ptcalc schema {name}` prints, as tables. {schema.get('description', '')}\n"
-    yield from _object(schema)
-    for title, definition in sorted(schema.get("$defs", {}).items()):
-        yield f"## {title}\n"
-        if definition.get("description"):
-            yield f"{_cell(definition['description'])}\n"
-        if "properties" in definition:
-            yield from _object(definition)
+    yield f"What `ptcalc schema {name}` prints, as tables. {_sentence(schema.get('title', ''))}\n"
+    waiting = [("", schema), *schema.get("$defs", {}).items()]
+    while waiting:
+        path, node = waiting.pop(0)
+        if path:
+            yield f"## `{path}`\n"
+            if node.get("description"):
+                yield f"{_sentence(node['description'])}\n"
+        inside: list[tuple[str, Schema]] = []
+        if "properties" in node:
+            yield from _table(path, node, inside)
         else:
-            yield f"{_kind(definition)}\n"
+            yield f"{_sentence(_kind(node, path, inside))}\n"
+        waiting = inside + waiting
 
 
-def _object(schema: Schema) -> Iterator[str]:
-    required = schema.get("required", ())
+def _table(path: str, schema: Schema, inside: list[tuple[str, Schema]]) -> Iterator[str]:
     yield "| key | | value | meaning |"
     yield "| --- | --- | --- | --- |"
-    for key, value in schema.get("properties", {}).items():
+    for key, value in schema["properties"].items():
         default = f"default `{json.dumps(value['default'])}`" if "default" in value else ""
-        needed = "required" if key in required else _cell(default)
-        yield f"| `{key}` | {needed} | {_cell(_kind(value))} | {_cell(value.get('description', ''))} |"
+        needed = "required" if key in schema.get("required", ()) else default
+        kind = _kind(value, f"{path}.{key}".removeprefix("."), inside)
+        yield f"| `{key}` | {_cell(needed)} | {_cell(kind)} | {_cell(value.get('description', ''))} |"
     yield ""
 
 
-def _kind(schema: Schema) -> str:
-    """Say what a value may be."""
+def _kind(schema: Schema, path: str, inside: list[tuple[str, Schema]]) -> str:
+    """Say what a value may be; what has keys of its own goes to ``inside``, with the path that leads there."""
     if "$ref" in schema:
-        title = schema["$ref"].rsplit("/", 1)[-1]
-        return f"[{title}](#{title.lower()})"
+        return f"see `{schema['$ref'].rsplit('/', 1)[-1]}`"
     if "const" in schema:
         return f"`{json.dumps(schema['const'])}`"
     if "enum" in schema:
         return ", ".join(f"`{json.dumps(each)}`" for each in schema["enum"])
-    for several in ("oneOf", "anyOf", "allOf"):
+    if "properties" in schema:
+        inside.append((path, schema))
+        return f"see `{path}`"
+    for several in ("oneOf", "anyOf"):
         if several in schema:
-            return " or ".join(dict.fromkeys(_kind(each) for each in schema[several]))
+            parts = schema[several]
+            many = sum("properties" in part for part in parts) > 1
+            told = [_kind(part, f"{path} ({at})" if many else path, inside) for at, part in enumerate(parts, 1)]
+            return " or ".join(dict.fromkeys(told))
     kinds = schema.get("type", "anything")
-    text = " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
+    # What is read from its text may be written as a number or a word that YAML knows, too.
+    text = str(kinds) if isinstance(kinds, str) else "string" if "string" in kinds else " or ".join(kinds)
     if text == "array":
-        return f"list of {_kind(schema.get('items', {}))}"
+        return f"list: {_kind(schema.get('items', {}), f'{path}[]', inside)}"
     beyond = schema.get("additionalProperties")
-    if text == "object" and isinstance(beyond, dict):
-        return f"names, each with {_kind(beyond)}"
-    return f"{text}, `{schema['pattern']}`" if "pattern" in schema else text
+    if text == "object" and isinstance(beyond, dict) and beyond:
+        return f"for each name: {_kind(beyond, f'{path}.*', inside)}"
+    return "text" if text == "string" else text
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split())
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?')) else '.'}" if text else ""
 
 
 def _cell(text: str) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 import ptcalc
 from ptcalc.cli import completing
@@ -35,6 +38,15 @@ def test_every_file_is_estimated(words: list[str], memory: list[str], capsys: py
     assert text.startswith("# yaml-language-server: $schema=ptcalc.schema.json\n")
     assert "pattern: clustered, cluster: " in text
     assert ("guess: that of the machine" in text) == (not memory)
+
+
+@pytest.mark.parametrize("words", CASES, ids=" ".join)
+def test_every_file_keeps_to_the_schema_that_it_names(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What an editor checks a file by accepts it as it is written."""
+    document = yaml.safe_load(written(capsys, *words, "--memory", "256GiB"))
+    assert main(["schema", "workload"]) == 0
+
+    jsonschema.validate(document, json.loads(capsys.readouterr().out))
 
 
 @pytest.mark.parametrize("words", CASES, ids=" ".join)
