@@ -181,9 +181,8 @@ def _moved(page: Page, diff: Diff, change: PolicyChange) -> None:
 def moved_titles(diff: Diff) -> tuple[str, ...]:
     """Return the titles of `moved_row`."""
     figures = ("page tables", "demand")
-    return (
-        (*figures, *(f"{name} alone" for name in figures), "edit") if diff.method == "shapley" else (*figures, "edit")
-    )
+    alone = tuple(f"{name} alone" for name in figures) if _divided(diff) else ()
+    return (*figures, *alone, "edit")
 
 
 def _divided(diff: Diff) -> bool:
