@@ -46,7 +46,11 @@ def asked_again(answer: Estimate) -> Asked:
     question = answer.question
     config = risk.loads_config(json.dumps(question.config), name=f"the config of {answer.file}")
     overrides = [Override(*each) for each in question.overrides]
-    workload = loads(answer.source, name=answer.file, geometries=config.geometries, overrides=overrides)
+    try:
+        workload = loads(answer.source, name=answer.file, geometries=config.geometries, overrides=overrides)
+    except InputError as error:
+        error.message += " (in the text that was saved)"
+        raise
     return Asked(workload, question.policies, config, dict(question.choices))
 
 

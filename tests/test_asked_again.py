@@ -64,6 +64,14 @@ def test_without_the_text_nothing_can_be_asked() -> None:
         asked_again(estimate)
 
 
+def test_a_text_that_was_damaged_is_not_taken_for_the_file() -> None:
+    estimate = replace(ptcalc.estimate(ptcalc.load(EXAMPLES[0])), source="version: [")
+
+    with pytest.raises(ptcalc.InputError) as refused:
+        asked_again(estimate)
+    assert "(in the text that was saved)" in refused.value.render()
+
+
 SHARES = st.fractions(min_value=0, max_value=1, max_denominator=10**9)
 SIZES = st.integers(0, 1 << 50)
 CONFIGS = st.builds(
