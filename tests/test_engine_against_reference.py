@@ -26,7 +26,7 @@ def thorough(share: float = 1.0) -> settings:
     """Settings of a test that runs `share` of the examples asked for."""
     asked = os.environ.get("PTCALC_EXAMPLES")
     return settings(
-        max_examples=max(1, int(int(asked or 60) * share)),
+        max_examples=max(1, int(int(asked or 100) * share)),
         deadline=None,
         derandomize=asked is None,
         database=None,

@@ -59,10 +59,11 @@ def base_pages() -> Iterator[Layout]:
     sparse = {"every": 2 * MIB}
     yield one("memfd-8G-every-2M", Segment("memfd", 8 * GIB), Mapping("s", BASE, 8 * GIB, touch=sparse), count=2)
     yield one(
-        "memfd-300G-every-16M",
+        "memfd-300G-every-2M",
         Segment("memfd", 300 * GIB),
-        Mapping("s", BASE, 300 * GIB, touch={"every": 16 * MIB}),
+        Mapping("s", BASE, 300 * GIB, touch=sparse),
         count=3,
+        memory=3 * GIB,
     )
     yield one(
         "memfd-600G-every-3G",
