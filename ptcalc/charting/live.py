@@ -21,12 +21,13 @@ from ptcalc.arch.geometry import HIGHEST_ADDRESS
 from ptcalc.charting.figures import CELLS, KINDS, STEPS
 from ptcalc.charting.stops import Stop, around
 from ptcalc.layout.touch import RANDOM, STRIDE, TouchRun, runs
+from ptcalc.layout.vmas import merge
 from ptcalc.policies import Outcome
 from ptcalc.policies.map_shared_pt import eligible
 from ptcalc.policies.residency import in_chunks
 from ptcalc.risk import Config
 from ptcalc.risk.capacity import host_capacity, used_estimate
-from ptcalc.risk.ledger import Ledger, Line, index_nodes
+from ptcalc.risk.ledger import Ledger, Line, host_mm, index_nodes
 from ptcalc.risk.segments import SegmentDemand
 from ptcalc.workload import Workload
 from ptcalc.workload.model import Mapping, Touch
@@ -39,7 +40,6 @@ CLASSES = "which protection or address is shared depends on what each process to
 BLOCKED = "some processes ask for huge pages and others do not: who gets them depends on what each one touches"
 GUESTS = "second-level tables of guests depend on what each guest touches"
 COPIES = "there is a segment for each process of a group: how many sharers each has depends on more than amounts"
-CHUNKS = "private memory in transparent huge pages: how many depends on more than amounts"
 
 
 class NotLive(Exception):
@@ -94,7 +94,7 @@ def model(segment: str, stops: Sequence[Stop], here: Stop, config: Config) -> di
         "written": {"size": here.size, "memory": workload.host.memory},
         "cgroups": [] if workload.host.cgroup_limit is None else around(workload.host.cgroup_limit, 3),
         "sizes": [{"size": stop.size, "touch": _touches(stop.workload)} for stop in stops],
-        "policies": [_policy(number, stops, config) for number in range(len(here.outcomes))],
+        "policies": [_policy(number, stops) for number in range(len(here.outcomes))],
     }  # fmt: skip
 
 
@@ -148,16 +148,16 @@ def touched_as(touch: str, permille: int, step_most: int, page: int) -> Touch:
     return Touch("every", step=step * page)
 
 
-def _policy(number: int, stops: Sequence[Stop], config: Config) -> dict[str, Any]:
+def _policy(number: int, stops: Sequence[Stop]) -> dict[str, Any]:
     first = stops[0].outcomes[number]
     entry: dict[str, Any] = {"name": first.name, "deployable": first.availability.deployable}
     try:
-        return entry | {"stops": [_stop(stop.outcomes[number], config) for stop in stops]}
+        return entry | {"stops": [_stop(stop.outcomes[number]) for stop in stops]}
     except NotLive as why:
         return entry | {"why": str(why)}
 
 
-def _stop(outcome: Outcome, config: Config) -> dict[str, Any]:
+def _stop(outcome: Outcome) -> dict[str, Any]:
     """Return one policy with one size of the segment."""
     view, geometry = outcome.view, outcome.context.geometry
     rows, vmas = view.rows, view.vmas
@@ -197,7 +197,7 @@ def _stop(outcome: Outcome, config: Config) -> dict[str, Any]:
             for growth, mine, theirs in zip(geometry.grows, grown, host, strict=True)
         ],
         "short": any(short.mode == "fail" for short in outcome.short_pools),
-        **_memory_of(outcome, config),
+        **_memory_of(outcome),
     }
 
 
@@ -213,23 +213,20 @@ def _refuse_classes(outcome: Outcome) -> None:
         raise NotLive(CLASSES)
 
 
-def _memory_of(outcome: Outcome, config: Config) -> dict[str, Any]:
+def _memory_of(outcome: Outcome) -> dict[str, Any]:
     """Return what segments, pools and the page-cache index take: whole numbers, or runs to be counted."""
     workload, geometry, plan = outcome.workload, outcome.context.geometry, outcome.layout.plan
-    ledger, demand = Ledger(outcome, config), SegmentDemand(outcome, geometry)
-    found = outcome.segments(outcome.counts)
+    demand = SegmentDemand(outcome, geometry)
+    found, groups = demand.memories, len(outcome.counts)
     by_touch = {number: _counted(outcome, number) for number in range(len(found))}
     segments, nodes, indexed = [], 0, []
-    lines = [line for line in ledger.lines if line.kind == "segment"]
-    for number, line in zip(demand.in_ledger, lines, strict=True):
-        entry: dict[str, Any] = {"name": line.name, "swaps": not demand.locked[number]}
-        counted = by_touch[number]
-        if counted:
-            entry |= counted | {"leaf": counted.get("leaf", 0)}
-            if "shared" not in counted:
-                entry["const"] = demand.shared(outcome.counts, number)
-        else:
-            entry |= _linear(line, len(outcome.counts))
+    for number in demand.in_ledger:
+        entry: dict[str, Any] = {"name": demand.label(number), "swaps": not demand.locked[number], **by_touch[number]}
+        if "shared" not in entry:
+            entry["const"] = demand.shared(outcome.counts, number)
+        if not by_touch[number]:
+            each = [[int(at == group) for at in range(groups)] for group in range(groups)]
+            entry["rates"] = [demand.copies(one, number) for one in each]
         segments.append(entry)
     for number, memory in enumerate(found):
         counted = by_touch[number]
@@ -261,7 +258,7 @@ def _memory_of(outcome: Outcome, config: Config) -> dict[str, Any]:
         "nodes": nodes,
         "thp": [geometry.thp_size, (geometry.thp_size // geometry.base_page).bit_length() - 1],
         "indexed": indexed,
-        "lines": [_linear(line, len(outcome.counts)) for line in ledger.lines if line.kind == "host_mm"],
+        "lines": [_linear(host_mm(outcome), groups)] if outcome.host_mm_bytes(outcome.counts) else [],
     }
 
 
@@ -279,12 +276,19 @@ def _counted(outcome: Outcome, number: int) -> dict[str, Any]:
     copied = mine & ~rows.shared & rows.write
     out: dict[str, Any] = {}
     if copied.any() and (plan.backing != "private" or word == "touched"):
-        if (in_chunks(rows) & copied).any():
-            raise NotLive(CHUNKS)
         leaves = np.unique(rows.page[copied])
         if len(leaves) > 1:
             raise NotLive("private copies in pages of several sizes")
-        out["copies"] = {"leaf": int(leaves[0]), "rows": _runs(outcome, np.flatnonzero(copied), rows.delta)}
+        # Whole chunks of advised memory are huge pages, first <= chunk < last; none where they are equal.
+        vmas = merge(rows)
+        huge = in_chunks(rows) & (rows.page == geometry.base_page)
+        first = -(-vmas.start // geometry.thp_size)[vmas.of_row]
+        last = np.where(huge, np.maximum((vmas.end // geometry.thp_size)[vmas.of_row], first), first)
+        chosen = np.flatnonzero(copied)
+        out["copies"] = {
+            "leaf": int(leaves[0]),
+            "rows": _runs(outcome, chosen, rows.delta, first, last),
+        }
     mixed = len({part.backing for part in plan.parts}) > 1
     if word == "touched" and (plan.backing == "shmem" or mixed):
         if mixed or any(True for _ in _strides(outcome.workload, plan.name)):
@@ -315,9 +319,9 @@ def _length(mapping: Mapping, workload: Workload) -> int:
     return workload.segments[mapping.segment].size - mapping.offset if mapping.length is None else mapping.length
 
 
-def _runs(outcome: Outcome, chosen: Ints, delta: Ints) -> list[Any]:
+def _runs(outcome: Outcome, chosen: Ints, delta: Ints, *more: Ints) -> list[Any]:
     rows = outcome.layout.rows
-    return _packed([rows.mapping[chosen], delta[chosen], rows.seg_lo[chosen], rows.seg_hi[chosen]])
+    return _packed([each[chosen] for each in (rows.mapping, delta, rows.seg_lo, rows.seg_hi, *more)])
 
 
 def _linear(line: Line, groups: int) -> dict[str, Any]:

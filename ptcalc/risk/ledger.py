@@ -186,7 +186,7 @@ def _lines(outcome: Demanding, config: Config) -> tuple[Line, ...]:
         *(_pool(workload, geometry, memory, size) for size in sizes),
         _index(geometry, memory, sizes, config),
         *_processes(workload, geometry, config),
-        *([_host_mm(outcome)] if np.any(outcome.host_mm_bytes(outcome.counts)) else ()),
+        *([host_mm(outcome)] if np.any(outcome.host_mm_bytes(outcome.counts)) else ()),
         _used(workload, config),
     )  # fmt: skip
 
@@ -253,10 +253,9 @@ def _segment(workload: Workload, memory: SegmentDemand, number: int) -> Line:
             parts.append(f"copies of single processes {exact(copies)}")
         return " + ".join(parts) + ("" if swappable else ", locked")
 
-    label = "shmem" if memory.mixed[number] else backing
     stated = workload.stated(("segments", name, "resident"))
     source = f"segments.{name}.resident" + ("" if stated else " (default)")
-    return Line(f"{name} ({label})", "segment", source, amount, terms)
+    return Line(memory.label(number), "segment", source, amount, terms)
 
 
 def _pool(workload: Workload, geometry: Geometry, memory: SegmentDemand, size: int) -> Line:
@@ -360,7 +359,8 @@ def _products(names: list[str], rates: list[int], counts: Counts, caps: list[int
     return "; ".join(parts[:3]) + more
 
 
-def _host_mm(outcome: Demanding) -> Line:
+def host_mm(outcome: Demanding) -> Line:
+    """Return the line of the host mms of mshare regions."""
     return Line(
         "mshare host mm", "host_mm", "the root of each region's host mm (mshare v3)",
         lambda counts: (outcome.host_mm_bytes(counts), 0), lambda counts: exact(outcome.host_mm_bytes(counts)),

@@ -34,6 +34,7 @@ class SegmentDemand:
         self._geometry = geometry
         workload = outcome.workload
         here = outcome.segments(outcome.counts)
+        self.memories = here  # with the counts of the file
         self.names = tuple(memory.name for memory in here)
         self.backings = tuple(memory.backing for memory in here)
         self.locked = tuple(memory.locked for memory in here)
@@ -94,6 +95,10 @@ class SegmentDemand:
             pools = self._outcome.pool_need(key) if self._ask_pools else self._asked[2]
             self._asked = (key, self._outcome.segments(key), pools)
         return self._asked[1]
+
+    def label(self, number: int) -> str:
+        """Return what the ledger calls a segment."""
+        return f"{self.names[number]} ({'shmem' if self.mixed[number] else self.backings[number]})"
 
     def shared(self, counts: Counts, number: int) -> Number:
         """Return the shared copy of a segment that counts: none of a file, of hugetlb only base pages."""

@@ -128,16 +128,25 @@ const ptcalcTwin = (model) => {
     }
     return total;
   }
-  // Parts of the rows [mapping, delta, low, high] that are touched, by group.
-  const partsOf = (packed, setting) => rowsOf(packed).flatMap(([mapping, delta, low, high]) =>
+  // Parts of the rows [mapping, delta, low, high, ...] that are touched, by group.
+  const partsOf = (packed, setting) => rowsOf(packed).flatMap(([mapping, delta, low, high, ...chunks]) =>
     runs(mapping, setting).flatMap((run) => {
       const part = cut(run, delta, low, high);
-      return part ? [{ group: model.mappings[mapping].group, part }] : [];
+      return part ? [{ group: model.mappings[mapping].group, part, chunks }] : [];
     }));
-  // Bytes that one process of each group copies.
-  function copies(counted, setting) {
+  // Bytes that one process of each group copies: huge pages in the chunks first <= chunk < last, and leaves elsewhere.
+  function copies(counted, setting, thp) {
     const parts = partsOf(counted.rows, setting);
-    return model.groups.map((_, group) => BigInt(pages(parts.filter((each) => each.group === group).map((each) => each.part), counted.leaf) * counted.leaf));
+    return model.groups.map((_, group) => {
+      const small = [], huge = [];
+      for (const { part: [from, to, step], chunks: [first, last] } of parts.filter((each) => each.group === group)) {
+        huge.push([Math.max(Math.floor(from / thp), first), Math.min(Math.floor(to / thp) + 1, last)]);
+        const edges = first < last ? [[-Infinity, first * thp], [last * thp, Infinity]] : [[-Infinity, Infinity]];
+        small.push(...edges.map(([low, high]) => cut([from, to + 1, step], 0, low, high)).filter((each) => each));
+      }
+      const chunks = union(huge.filter(([low, high]) => low < high));
+      return BigInt(pages(small, counted.leaf) * counted.leaf + chunks * thp);
+    });
   }
   // Bytes that are touched by any process of the groups that have one.
   function resident(counted, setting) {
@@ -191,12 +200,11 @@ const ptcalcTwin = (model) => {
     }));
     const shares = stop.segments.map((segment) => segment.shared ? resident(segment.shared, setting) : () => BigInt(segment.const));
     const segmentLines = stop.segments.map((segment, at) => {
-      if (segment.rates) return linear(segment);
-      const each = segment.copies ? copies(segment.copies, setting) : model.groups.map(() => 0n);
+      const each = segment.rates ?? (segment.copies ? copies(segment.copies, setting, stop.thp[0]) : model.groups.map(() => 0));
       return (counts) => ({ name: segment.name, kind: "segment", cgroup: true, swaps: segment.swaps, bytes: shares[at](counts) + times(counts, each) });
     });
     const pools = stop.pools.map((pool) => {
-      const rates = pool.copies.map((counted) => copies(counted, setting));
+      const rates = pool.copies.map((counted) => copies(counted, setting, stop.thp[0]));
       return { ...pool, needed: (counts) => BigInt(pool.need) + sum(rates.map((each) => times(counts, each))) };
     });
     const poolLines = pools.map((pool) => (counts) => ({
