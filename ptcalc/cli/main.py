@@ -36,6 +36,7 @@ COMMANDS = {
     "solve": ("ptcalc.cli.solve", "The largest value that still fits."),
     "diff": ("ptcalc.cli.diff", "What a change does, and which edited line does it."),
     "timeline": ("ptcalc.cli.timeline", "Events over time: storms, protection, growth, reclaim."),
+    "plot": ("ptcalc.cli.plot", "A chart of the report as a picture, PNG or SVG."),
     "check": ("ptcalc.cli.check", "Do workloads keep to what a team has agreed on? For CI."),
     "budget": ("ptcalc.cli.budget", "Budgets for check, from today's figures."),
     "init": ("ptcalc.cli.init", "A workload file to start from, or of a database's configuration."),

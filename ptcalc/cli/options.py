@@ -83,12 +83,15 @@ def fail_probability_option(command: Command) -> Command:
 
 
 def workload_options(*forms: str) -> Callable[[Command], Command]:
-    """Return a decorator that adds WORKLOAD and the options of every command that evaluates one."""
+    """Return a decorator that adds WORKLOAD and the options of every command that evaluates one.
+
+    Without ``forms`` there is no ``--format``.
+    """
 
     def decorate(command: Command) -> Command:
         options: tuple[Callable[[Command], Command], ...] = (
             click.argument("workload", metavar="WORKLOAD"),
-            format_option(*forms),
+            *([format_option(*forms)] if forms else []),
             click.option(
                 "--policy",
                 "policies",
