@@ -10,11 +10,14 @@ from ptcalc import estimation, risk
 from ptcalc.charting import figures, live, stops
 from ptcalc.charting.stops import Stop
 from ptcalc.charts import Chart
+from ptcalc.errors import InputError
 from ptcalc.policies import Outcome
 from ptcalc.result import Estimate, PolicyResult
 from ptcalc.risk.best import subject_of
 
 NO_SOURCE = "The result does not hold the text of its workload, so that nothing can be computed from it."
+UNREADABLE = "The text of the workload in this result cannot be read, so that nothing can be computed from it: "
+OTHER = "This ptcalc computes other figures from the text of the workload than this result has: those are shown alone."
 NOTHING_MAPPED = "No process maps anything: there is nothing to vary."
 
 
@@ -38,12 +41,15 @@ def charts_of(estimate: Estimate, *, sliders: bool = True) -> Charts:
     """Return the charts of an estimate, and with ``sliders`` the numbers of its sliders.
 
     What the estimate does not hold (demand for other process counts, other sizes) is evaluated anew from its source;
-    without one there are the charts of its figures alone.  Raises InputError for a source that this ptcalc cannot read.
+    without one, or where that gives other figures, there are the charts of its figures alone, and ``why`` says so.
     """
     of_figures = (figures.policies_chart(estimate), figures.tables_chart(estimate))
     if not estimate.source:
         return Charts(of_figures, why=NO_SOURCE)
-    asked = estimation.asked_again(estimate)
+    try:
+        asked = estimation.asked_again(estimate)
+    except InputError as error:
+        return Charts(of_figures, why=f"{UNREADABLE}{error.message}.")
     config = asked.config or risk.Config()
     subject = subject_of(estimate)
     segment = stops.largest_segment(asked.workload)
@@ -52,10 +58,16 @@ def charts_of(estimate: Estimate, *, sliders: bool = True) -> Charts:
     found = list(stops.sizes(asked, segment))
     written = asked.workload.segments[segment].size
     here = next(stop for stop in found if stop.size == written)
+    if _figures(here) != [(result.policy, result.page_tables.used_bytes) for result in estimate.policies]:
+        return Charts(of_figures, why=OTHER)
     demand = _demand(estimate, subject, here, config)
     heat = _risk(segment, subject, found, written, config)
     charts = (*of_figures, *((demand,) if demand else ()), *((heat,) if heat else ()))
     return Charts(charts, live.model(segment, found, here, config) if sliders else None)
+
+
+def _figures(stop: Stop) -> list[tuple[str, int]]:
+    return [(outcome.name, outcome.page_tables_used(outcome.counts)) for outcome in stop.outcomes]
 
 
 def _of(stop: Stop, policy: str) -> Outcome:

@@ -22,7 +22,7 @@ CHARTS = ("policies", "tables", "demand", "risk")
     "plot",
     epilog=examples(
         "ptcalc plot examples/oracle-sga-1500.yaml --chart demand --output demand.png",
-        "ptcalc plot examples/oracle-sga-1500.yaml --chart policies --output policies.svg --force",
+        "ptcalc plot examples/saved/oracle-sga-1500.json --chart policies --output policies.svg",
     ),
 )
 @workload_options()
@@ -48,18 +48,24 @@ def command(
 ) -> None:
     """Draw one chart of the HTML report as a PNG or SVG file, with matplotlib.
 
-    WORKLOAD is a YAML file, or - for standard input.
+    WORKLOAD is a YAML file, - for standard input, or a result that --format json has printed, whose name ends in .json.
     """
     form = output.rpartition(".")[2].lower()
     if form not in FORMS:
-        raise click.BadParameter(
-            f"'{printable(output)}' ends neither in .png nor in .svg", param_hint="--output"
-        )
-    asked = question(workload, policies=policies, choices=choices, strict=strict, config=config, arch=arch)
-    say_medians(asked.workload.positions)
+        raise click.BadParameter(f"'{printable(output)}' ends neither in .png nor in .svg", param_hint="--output")
+    if workload.lower().endswith(".json"):
+        if policies or choices or strict or config or arch:
+            raise click.UsageError("a saved result is drawn as it is: options that ask anew go with a workload file")
+        from ptcalc.saved import load_result
+
+        estimate = load_result(workload)
+    else:
+        asked = question(workload, policies=policies, choices=choices, strict=strict, config=config, arch=arch)
+        say_medians(asked.workload.positions)
+        estimate = asked.estimate()
     from ptcalc.charting import charts_of
 
-    _save(charts_of(asked.estimate(), sliders=False), chart, form, output, force=force)
+    _save(charts_of(estimate, sliders=False), chart, form, output, force=force)
 
 
 def _save(charts: Charts, chart: str, form: str, output: str, *, force: bool) -> None:
@@ -69,5 +75,3 @@ def _save(charts: Charts, chart: str, form: str, output: str, *, force: bool) ->
     require(chart, found, "chart of this workload", "--chart")
     with new_file(output, force=force) as path, path.open("wb") as file:
         save(found[chart], file, "svg" if form == "svg" else "png")
-
-

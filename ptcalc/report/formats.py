@@ -23,6 +23,7 @@ ESTIMATE: Formats = {
     "json": ("json_report", "render_estimate"),
     "markdown": ("markdown", "render"),
     "csv": ("csv_report", "render"),
+    "html": ("html_report", "render"),
 }
 EXPLAIN: Formats = {
     TEXT: ("explain_report", "render"),

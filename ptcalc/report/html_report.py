@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from ptcalc.charting import Charts, charts_of
 from ptcalc.report import format as fmt
 from ptcalc.report.page import Column
 from ptcalc.report.verdict import Verdict, advice, headline, how_sure, judge, lead
@@ -11,15 +10,17 @@ from ptcalc.report.web import arithmetic, page, sliders
 from ptcalc.report.web.page import Html, element, text
 from ptcalc.result import Estimate, Finding, PolicyResult
 
-if TYPE_CHECKING:
-    from ptcalc.charting import Charts
-
 # Lines of the file that are shown around the one that a finding points at.
 _AROUND = 2
 
 
-def render(estimate: Estimate, charts: Charts) -> str:
-    """Return the report on `estimate` with its `charts` as an HTML file; the same arguments give the same bytes."""
+def render(estimate: Estimate) -> str:
+    """Return the report on `estimate` as an HTML file; the same estimate gives the same bytes."""
+    return render_with(estimate, charts_of(estimate))
+
+
+def render_with(estimate: Estimate, charts: Charts) -> str:
+    """Return the report on `estimate` with its `charts`."""
     verdict = judge(estimate)
     names = {chart.name for chart in charts.charts}
     body = [

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 import ptcalc
-from ptcalc.charting import charts_of
 from ptcalc.report.html_report import render
 from ptcalc.result import Estimate
 
@@ -113,7 +112,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Estimate], Pa
 
     def write(estimate: Estimate) -> Path:
         path = folder / f"{len(list(folder.iterdir()))}.html"
-        path.write_text(render(estimate, charts_of(estimate)), encoding="utf-8")
+        path.write_text(render(estimate), encoding="utf-8")
         return path
 
     return write
