@@ -18,6 +18,7 @@ from ptcalc.risk.best import subject_of
 NO_SOURCE = "The result does not hold the text of its workload, so that nothing can be computed from it."
 UNREADABLE = "The text of the workload in this result cannot be read, so that nothing can be computed from it: "
 OTHER = "This ptcalc computes other figures from the text of the workload than this result has: those are shown alone."
+NOT_EXACT = "There are no sliders, which compute exact figures only: "
 NOTHING_MAPPED = "No process maps anything: there is nothing to vary."
 
 
@@ -63,7 +64,11 @@ def charts_of(estimate: Estimate, *, sliders: bool = True) -> Charts:
     demand = _demand(estimate, subject, here, config)
     heat = _risk(segment, subject, found, written, config)
     charts = (*of_figures, *((demand,) if demand else ()), *((heat,) if heat else ()))
-    return Charts(charts, live.model(segment, found, here, config) if sliders else None)
+    if not sliders:
+        return Charts(charts)
+    model = live.model(segment, found, here, config)
+    reasons = [policy.get("why", "") for policy in model["policies"]]
+    return Charts(charts, why=f"{NOT_EXACT}{reasons[0]}.") if all(reasons) else Charts(charts, model)
 
 
 def _figures(stop: Stop) -> list[tuple[str, int]]:

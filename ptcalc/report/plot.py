@@ -195,7 +195,7 @@ def tick(value: int, unit: Unit) -> str:
 
 def _legend(axes: Axes, handles: Sequence[Any] | None = None) -> None:
     given = handles if handles is not None else axes.get_legend_handles_labels()[0]
-    axes.figure.legend(handles=given, loc="outside lower left", ncols=5, frameon=False, fontsize=8)  # type: ignore[union-attr]
+    axes.figure.legend(handles=given, loc="outside lower left", ncols=5, frameon=False, fontsize=8)
 
 
 def _short(text: str, most: int = _LONGEST) -> str:

@@ -23,7 +23,7 @@ from tests.browser.conftest import EXAMPLES, Tab, data_of
 # Settings in all; each is a setting of all sliders, judged under every policy.
 SETTINGS = int(os.environ.get("PTCALC_SETTINGS", "1000"))
 NAMES = (
-    "oracle-sga-1500", "oracle-sga-1500-24pct-scattered", "mixed-sga-reporting", "container-cgroup", "kvm-vhost-user",
+    "oracle-sga-1500", "oracle-sga-1500-24pct-scattered", "mixed-sga-reporting", "container-cgroup", "app-with-budgets",
     "postgres-600", "short-pool", "amm-dev-shm",
 )  # fmt: skip
 

@@ -48,8 +48,8 @@ def test_demand_is_that_of_other_counts(told: tuple[Estimate, dict[str, Chart]])
     assert most >= estimate.processes
     edge = estimate.policy("today").risk.max_processes
     capacity = estimate.policy("today").memory.capacity_bytes
-    for place, total in zip(chart.x.values, totals, strict=True):
-        assert (total <= capacity) == (int(place) <= edge)
+    for place, total in zip(map(int, chart.x.values), totals, strict=True):
+        assert (total <= capacity) == (place <= edge)
 
 
 def test_cells_are_those_of_a_sweep() -> None:
