@@ -162,10 +162,10 @@ def merged(old: tuple[Hook, ...], new: Iterable[Hook]) -> tuple[Hook, ...]:
                 reach = end
             if reach < hi:
                 hooks.append(hook._replace(lo=reach, hi=hi))
-    return _tidy(hooks)
+    return tidy(hooks)
 
 
-def _tidy(hooks: list[Hook]) -> tuple[Hook, ...]:
+def tidy(hooks: list[Hook]) -> tuple[Hook, ...]:
     """Join hooks that go on where others end."""
     out: list[Hook] = []
     ends: dict[tuple[object, ...], int] = {}
@@ -252,7 +252,7 @@ def unhooked(
             for first, last, _ in lost:
                 _drop(ground, hooks, left, place, scope, first, last)
     hooks = [[each if each.scope != _KEPT else each._replace(scope=None) for each in level] for level in hooks]
-    return replace(life, hooks=tuple(map(_tidy, hooks)), left=tuple(left))
+    return replace(life, hooks=tuple(map(tidy, hooks)), left=tuple(left))
 
 
 def _drop(

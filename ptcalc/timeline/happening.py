@@ -10,7 +10,7 @@ from ptcalc.errors import InputError
 from ptcalc.layout.rows import BACKINGS, MADVISE, PROTECTIONS, UFFD
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import reclaiming
-from ptcalc.timeline.changes import Windows, freed, merged, unhooked
+from ptcalc.timeline.changes import Windows, freed, merged, tidy, unhooked
 from ptcalc.timeline.ground import HUGETLB, Row
 from ptcalc.timeline.growing import grow_to
 from ptcalc.timeline.life import Hook, Life, Vma, mode
@@ -72,16 +72,18 @@ def _fork(world: World, event: Event, number: int) -> None:
             for hook in own:
                 low, high = max(hook.lo, first), min(hook.hi, last)
                 if low < high and hook.scope is None:
-                    hooks[place] = list(merged(tuple(hooks[place]), [hook._replace(lo=low, hi=high)]))
+                    hooks[place].append(hook._replace(lo=low, hi=high))
         for start, end, runs in life.used.within(lo, hi):
             used = used.set(start, end, runs)
     into = world.group_number(action.into)
     unregistered = Intervals(tuple((lo, hi, vma._replace(uffd=0)) for lo, hi, vma in life.vmas))
     vmas = _regrouped(world, unregistered, parent.state.group, into)
-    child = Life(into, vmas, used, tuple(map(tuple, hooks)), ((),) * len(hooks), fixed=life.fixed, grown=life.grown)
+    # A table under several VMAs is copied once.
+    copied = tuple(tidy(list(dict.fromkeys(each))) for each in hooks)
+    child = Life(into, vmas, used, copied, ((),) * len(hooks), fixed=life.fixed, grown=life.grown)
     history = world.population.history((parent.history, "fork"))
     world.arrive(action.into, action.who.count or 0, action.who.name, history, child)
-    tables = sum(len(each) and sum(hook.hi - hook.lo for hook in each) for each in hooks)
+    tables = sum(hi - lo for each in copied for lo, hi, _ in mode(each))
     world.walked(tables * (action.who.count or 0), 0)
 
 

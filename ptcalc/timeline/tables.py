@@ -65,7 +65,7 @@ def count(reaches: Mapping[Reach, int], span: int, *, shared: bool) -> Count:
     (tally,) = footprint.tally(counts)
     exact = footprint.is_exact(counts)
     if shared:
-        return Count(int(tally.shared_exact[0]), float(tally.shared_expected[0, 0]), exact)
+        return Count(int(tally.shared_exact[0, 0]), float(tally.shared_expected[0, 0]), exact)
     return Count(int(tally.private_exact[0]), float(tally.private_expected[0, 0]), exact)
 
 
