@@ -105,7 +105,7 @@ def compare(layout: Layout, read: Callable[[], dict[str, Any]]) -> None:
     assert readings.most_common(1)[0][0] == tables.bytes, (readings, tables.levels, layout.text())
 
 
-def lead(readings: Counter[int]) -> int:
+def lead(readings: Counter[Any]) -> int:
     """By how many the most frequent reading leads."""
     first, second = [*(count for _, count in readings.most_common(2)), 0, 0][:2]
     return first - second

@@ -1,0 +1,162 @@
+"""What happens over time, on the running kernel: VmPTE of every process after every event, PageTables, oom_score."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ptcalc
+from ptcalc.verify.stage import SCRIPT
+from ptcalc.workload import events as ev
+from tests.reference.events import Machine
+
+from . import sequences
+from .conftest import meminfo, require
+from .layouts import BASE, GIB, MIB, PAGE, Group, Layout, Mapping, Segment, Touch
+from .test_layouts import CLEAR, lead
+
+pytestmark = pytest.mark.kernel
+
+REPLAYER = Path(__file__).with_name("replayer.py")
+SEEDS = max(10, int(os.environ.get("PTCALC_EXAMPLES", "40")) // len(sequences.KINDS))
+TRIES = 3  # something else may change a process' own tables in between
+
+Play = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def replayer() -> Iterator[subprocess.Popen[str]]:
+    """The process that has the segments and makes the others."""
+    command = [sys.executable, "-I", "-S", str(REPLAYER), str(SCRIPT.parent)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.fixture
+def play(replayer: subprocess.Popen[str]) -> Play:
+    """Have a job done; skip where it is not allowed."""
+
+    def answer(job: dict[str, Any]) -> dict[str, Any]:
+        assert replayer.stdin is not None and replayer.stdout is not None
+        replayer.stdin.write(json.dumps(job) + "\n")
+        replayer.stdin.flush()
+        found: dict[str, Any] = json.loads(replayer.stdout.readline())
+        if found.get("denied"):
+            pytest.skip(f"not permitted here: {found['error']}")
+        return found
+
+    return answer
+
+
+def possible(layout: Layout, request: pytest.FixtureRequest) -> None:
+    """Skip where this machine cannot do it."""
+    require(layout)
+    if layout.needs("hugetlb"):
+        request.getfixturevalue("huge_pages")
+    release = [int(part) for part in os.uname().release.split("-")[0].split(".")[:2]]
+    if release < [6, 14] or not reclaims():
+        pytest.skip("MADV_DONTNEED frees no tables here (no CONFIG_PT_RECLAIM): another kernel than the model's")
+
+
+def reclaims() -> bool:
+    """Whether this kernel frees PTE tables in MADV_DONTNEED, as far as its configuration can be read."""
+    for path in (Path("/proc/config.gz"), Path(f"/boot/config-{os.uname().release}")):
+        if path.exists():
+            import gzip
+
+            content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            return b"CONFIG_PT_RECLAIM=y" in content
+    return True
+
+
+@pytest.mark.parametrize("kind", list(sequences.KINDS))
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_vmpte_after_every_event(
+    kind: str, seed: int, play: Play, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    sequence = sequences.draw(kind, seed)
+    possible(sequence.layout, request)
+    for attempt in range(TRIES):
+        found = play(sequences.job(sequence, str(tmp_path)))
+        last = attempt == TRIES - 1
+        if "error" in found:
+            assert not last, found["error"]
+            continue
+        for step, readings in enumerate(found["vmpte"]):
+            if not sequence.shows(step, readings):
+                what = sequence.events[step - 1] if step else "the beginning"
+                assert not last, (step, what, readings, sequence.vmpte[step], sequence.layout.text())
+                break
+        else:
+            return
+
+
+SHARING: list[ev.Action] = [
+    ev.Mprotect(ev.Chosen("p", 1), ev.Part(0, 0, 2 * GIB), "r"),
+    ev.Mprotect(ev.Chosen("p", 1), ev.Part(0, 0, 2 * GIB), "r"),
+    ev.Mprotect(ev.Chosen("p", 2), ev.Part(0, GIB // 2, 2 * MIB), "r"),
+    ev.Userfaultfd(ev.Chosen("p", 1), ev.Part(0, 2 * GIB, GIB), "wp"),
+    ev.Mprotect(ev.Chosen("p"), ev.Part(0, 0, 4 * GIB), "rw"),
+    ev.Madvise(ev.Chosen("p", 1), ev.Part(0, 3 * GIB, 2 * MIB), "dontneed"),
+    ev.Munmap(ev.Chosen("p"), ev.Part(0, 0, GIB)),
+]
+
+
+def test_page_tables_of_the_machine_after_unsharing(
+    play: Play, page_tables: dict[str, str], huge_pages: None, tmp_path: Path
+) -> None:
+    """VmPTE counts a shared table in every process, PageTables once: the number of distinct tables.
+
+    Which of several equal tables a process finds is not known, so in the end they go from all processes.
+    """
+    mapping = Mapping("s", BASE, 4 * GIB, touch={"every": GIB})
+    layout = Layout("hugetlb", {"s": Segment("hugetlb", 4 * GIB)}, {"p": Group((mapping,), 4)})
+    require(layout)
+    machine = Machine(ptcalc.loads(layout.text()), "today")
+    sequence = sequences.Sequence(layout)
+    sequence.note(machine)
+    for action in SHARING:
+        sequence.take(machine, ev.Event(action))
+    readings: Counter[tuple[int, ...]] = Counter()
+    for _ in range(12):
+        found = play(sequences.job(sequence, str(tmp_path)) | page_tables)
+        assert "error" not in found, found["error"]
+        charged = found["charged"]
+        readings[tuple((after - charged[0]) // PAGE for after in charged)] += 1
+        if lead(readings) >= CLEAR:
+            break
+    else:
+        pytest.skip(f"other work on this machine leaves no clear reading: {readings.most_common(3)}")
+    assert readings.most_common(1)[0][0] == tuple(n - sequence.tables[0] for n in sequence.tables)
+
+
+def test_what_the_oom_killer_sees(play: Play, tmp_path: Path) -> None:
+    """Shared memory counts whole in everyone's badness, page tables too (mm/oom_kill.c:oom_badness)."""
+    size = 512 * MIB
+    touches: dict[str, Touch] = {"big": {"every": 2 * MIB}, "small": {"pages": 1, "pattern": "contiguous"}}
+    groups = {name: Group((Mapping("s", BASE, size, touch=touch),), 2) for name, touch in touches.items()}
+    layout = Layout("scores", {"s": Segment("tmpfs", size, huge="always")}, groups, memory=size)
+    require(layout)
+    machine = Machine(ptcalc.loads(layout.text()), "today")
+    sequence = sequences.Sequence(layout)
+    sequence.note(machine)
+    found = play(sequences.job(sequence, str(tmp_path)) | {"scores": True})
+    assert "error" not in found, found["error"]
+    total = (meminfo("MemTotal") + meminfo("SwapTotal")) // PAGE
+    scores = {int(process): values for process, values in found["scores"][0].items()}
+    for score, *sizes in scores.values():
+        badness = sum(size // PAGE for size in sizes)
+        assert abs(score - (1000 + badness * 1000 // total) * 2 // 3) <= 1
+    big, other, small, _ = (scores[number] for number in sorted(scores))
+    assert min(big[1], other[1]) > size > 2 * small[1]
+    assert min(big[0], other[0]) > small[0]

@@ -1,0 +1,308 @@
+"""The judge of events: the set-of-keys model with time, page by page and process by process.
+
+It is derived from docs/timeline.md, the kernel's rules and the proposals alone.  Every process is one, every page that
+it touches is looked at, and every table is an object with the list of those who have hooked it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from ptcalc.workload import events as ev
+from tests.reference.address_space import PAGE, PMD_SIZE, SPANS, Area
+from tests.reference.changing import Changing
+from tests.reference.model import version_of
+from tests.reference.process import Piece, Process, Table
+from tests.reference.touching import CHUNK
+
+
+class Machine(Changing):
+    """The state of a workload under a policy; `run` makes it go on."""
+
+    # --- events
+
+    def run(self, event: ev.Event) -> None:
+        """Let one event happen."""
+        self._grow(event.at)
+        action = event.action
+        if isinstance(action, ev.Start):
+            started = self._create(action.who.group, action.who.count or 0, action.who.name)
+            if action.touch == "written":
+                self._access(self._written(started))
+            self._seal(started)
+        elif isinstance(action, ev.Fork):
+            self.fork(action)
+        elif isinstance(action, (ev.Punch, ev.Truncate)):
+            self.punch(action)
+        elif isinstance(action, ev.Pressure):
+            self.pressure(action.amount)
+        elif isinstance(action, ev.Grow):
+            self.growing.append((event.at, action, self.choose(action.who)))
+        elif not isinstance(action, (ev.WriteProtect, ev.Mark)):
+            self._of_processes(action, event.refault)
+        self._tidy()
+
+    def _of_processes(self, action: Any, refault: bool) -> None:
+        chosen = self.choose(action.who)
+        if isinstance(action, ev.Exit):
+            for process in chosen:
+                self.calls.append((process.number, "exit"))
+                self.exit(process)
+            return
+        if isinstance(action, ev.TouchMore):
+            self._access(self._more(chosen, action.mapping, action.touch, action.access))
+            return
+        had = {p.number: self._mapped_by(p) for p in self.processes}
+        if isinstance(action, ev.Madvise) and action.advice == "collapse":
+            self.collapse(chosen, action.part)
+        else:
+            for process in chosen:
+                self._call_change(process, action)
+                self._change_of(process, action)
+        side_effect = isinstance(action, (ev.Mprotect, ev.Userfaultfd, ev.Softdirty, ev.Switch, ev.Mremap))
+        if refault and (side_effect or (isinstance(action, ev.Madvise) and action.advice == "collapse")):
+            lost = [p for p in self.processes if p in chosen or had[p.number] - self._mapped_by(p)]
+            self._access(self._in_use(lost))
+
+    def _mapped_by(self, process: Process) -> set[Any]:
+        """What a process reaches pages by: tables, leaves, tables of its regions."""
+        regions = [(name, r) for name, r in self.regions.items() if process.number in r.members]
+        inside = {(name, *place) for name, region in regions for place in region.tables}
+        return set(process.tables) | set(process.leaves) | inside
+
+    def _change_of(self, process: Process, action: Any) -> None:
+        doing: dict[type, Callable[[Process, Any], None]] = {
+            ev.Mprotect: self.mprotect,
+            ev.Munmap: self.munmap,
+            ev.Mremap: self.mremap,
+            ev.Madvise: self.madvise,
+            ev.Userfaultfd: self.userfaultfd,
+            ev.Softdirty: self.softdirty,
+            ev.Switch: self.switch,
+        }
+        doing[type(action)](process, action)
+
+    def _call_change(self, process: Process, action: Any) -> None:
+        """Note the system calls of an action, one for each stretch of addresses."""
+        if isinstance(action, ev.Switch):
+            return
+        names = {ev.Mprotect: "protection", ev.Mremap: "address", ev.Madvise: "advice", ev.Userfaultfd: "mode"}
+        names |= {ev.Softdirty: "on"}
+        more = [getattr(action, names[type(action)])] if type(action) in names else []
+        stretches: list[list[int]] = []
+        for _, low, high in self._of_part(process, action.part):
+            if stretches and stretches[-1][1] == low:
+                stretches[-1][1] = high
+            else:
+                stretches.append([low, high])
+        for low, high in stretches:
+            self.calls.append((process.number, type(action).__name__.lower(), low, high - low, *more))
+
+    # --- advice
+
+    def madvise(self, process: Process, action: ev.Madvise) -> None:
+        """Give advice other than collapse."""
+        for area, low, high in self._of_part(process, action.part):
+            if action.advice in ("hugepage", "nohugepage"):
+                if not self.member(area):
+                    self._change(process, low, high, lambda a: replace(a, madvise=action.advice), drop=False)
+            elif action.advice == "dontneed":
+                self._dontneed(process, area, low, high)
+            elif action.advice in ("free", "pageout"):
+                start = area.offset + low - area.va
+                self._forget(process, area.file, start, start + high - low, self.member(area))
+
+    def _dontneed(self, process: Process, area: Piece, low: int, high: int) -> None:
+        start, end = area.offset + low - area.va, area.offset + high - area.va
+        if self.member(area):
+            self._dontneed_inside(area, start, end)
+            return
+        for (level, first), table in list(process.tables.items()):
+            if process.tables.get((level, first)) is not table or not (first < high and low < first + SPANS[level]):
+                continue
+            if table.key is not None and table.key[0] == "file":
+                process.unhook(level, first)
+            elif table.key is not None and table.key[0] == "map-shared-pt":
+                for other in list(table.users.values()):
+                    self._forget(other, area.file, start, end)
+                table.entries = {e for e in table.entries if not (e[0] == area.file and start <= e[1] * PAGE < end)}
+        if area.backing == "hugetlb":
+            self._unshare_hugetlb(process, low, high)
+        self._forget(process, area.file, start, end)
+        for chunk in [c for c in process.leaves if c < high and low < c + PMD_SIZE]:
+            process.drop_leaf(chunk)
+        for level, first in list(process.tables) if self.reclaims() else ():
+            inside = max(low, area.vma[0]) <= first and first + SPANS["pte"] <= min(high, area.vma[1])
+            if level == "pte" and inside and process.tables[level, first].key is None:
+                process.unhook(level, first)
+
+    def _dontneed_inside(self, area: Piece, start: int, end: int) -> None:
+        """The same inside a region, for all its members."""
+        region = self.regions[area.file[0]]
+        for other in self.processes:
+            if other.number in region.members:
+                self._forget(other, area.file, start, end, region=True)
+        for level, number in list(region.tables) if self.reclaims() else ():
+            first = number * SPANS["pte"]
+            if level == "pte" and area.home + start <= first and first + SPANS["pte"] <= area.home + end:
+                del region.tables[level, number]
+
+    def reclaims(self) -> bool:
+        """Whether MADV_DONTNEED frees PTE tables (CONFIG_PT_RECLAIM)."""
+        chosen = self.choices["today.pt_reclaim"]
+        return chosen == "yes" or (not chosen and version_of(self.workload) >= (6, 14))
+
+    def collapse(self, chosen: list[Process], part: ev.Part) -> None:
+        """Make huge pages of what is in memory; whoever maps them whole loses the PTE tables (retract_page_tables)."""
+        for process in chosen:
+            self._call_change(process, ev.Madvise(ev.Chosen(process.group), part, "collapse"))
+            for area, low, high in self._of_part(process, part):
+                if area.backing not in ("shmem", "file"):
+                    continue
+                if self.member(area):
+                    start = area.home + area.offset + low - area.va
+                    for at in range(-(-start // PMD_SIZE) * PMD_SIZE, start + high - low - PMD_SIZE + 1, PMD_SIZE):
+                        self._collapse(process, area, at - area.home, area.home % PMD_SIZE == 0)
+                    continue
+                allowed = area.madvise != "nohugepage" and (area.va - area.offset) % PMD_SIZE == 0
+                for chunk in range(-(-low // PMD_SIZE) * PMD_SIZE, high - PMD_SIZE + 1, PMD_SIZE):
+                    self._collapse(process, area, area.offset + chunk - area.va, allowed)
+
+    def _collapse(self, process: Process, area: Piece, place: int, allowed: bool) -> None:
+        chunk = (area.file, place // PMD_SIZE)
+        if not allowed or not self.held.get(chunk):
+            return
+        already = chunk in self.rules.huge
+        self.rules.huge.add(chunk)
+        self.held[chunk] = set(range(place // PAGE, place // PAGE + CHUNK))
+        for other in [process] if already else list(self.processes):
+            for seen in other.areas:
+                va = seen.va + place - seen.offset
+                congruent = (seen.va - seen.offset) % PMD_SIZE == 0
+                whole = seen.vma[0] <= va and va + PMD_SIZE <= seen.vma[1]
+                here = seen.file == area.file and seen.va <= va < seen.va + seen.length
+                if here and congruent and whole and not seen.anon and seen.userfaultfd != "wp":
+                    table = other.tables.get(("pte", va))
+                    if table is not None:
+                        other.unhook("pte", va)
+        for key, table in list(self.cache.items()):
+            if (
+                table.level == "pte"
+                and key[1] == area.file
+                and (key[-1] == place if key[0] == "file" else not table.users)
+            ):
+                del self.cache[key]
+        region = self.regions.get(area.file[0])
+        if region and area.home % PMD_SIZE == 0 and self._region_leaf(region, area, place // PMD_SIZE):
+            region.tables.pop(("pte", (area.home + place) // PMD_SIZE), None)
+
+    # --- others
+
+    def fork(self, action: ev.Fork) -> None:
+        """Children of one process; they get the tables under mappings with private pages (copy_page_range)."""
+        who = action.who
+        parent = self.fitting(who)[0]
+        self.parts += 1
+        for _ in range(who.count or 0):
+            self.born += 1
+            child = Process(
+                self.born, action.into, self.parts, who.name, [replace(a, group=action.into) for a in parent.areas]
+            )
+            self.processes.append(child)
+            self.calls.append((parent.number, "fork", child.number))
+            self._join(child)
+            copied = [a for a in parent.areas if not a.shared and a.anon]
+            child.areas = [a if a.userfaultfd == "none" else replace(a, userfaultfd="none") for a in child.areas]
+            child.merge(self.policy)
+            for area in copied:
+                self._copy(parent, child, area)
+
+    def _copy(self, parent: Process, child: Process, area: Piece) -> None:
+        for level, first in parent.tables:
+            if area.va < first + SPANS[level] and first < area.va + area.length and (level, first) not in child.tables:
+                child.hook(level, first, Table(level, None))
+        for (number, page), written in parent.used.items():
+            found = parent.place_of(number, page)
+            if found and found[0] is area:
+                va = area.va + found[1] - area.offset
+                entry = (area.file, found[1] // area.page * (area.page // PAGE), area.page // PAGE)
+                for level, span in SPANS.items():
+                    table = parent.tables.get((level, va // span * span))
+                    if table and entry in table.entries:
+                        child.tables[level, va // span * span].entries.add(entry)
+                        child.used[number, page] = written
+                        break
+
+    def exit(self, process: Process) -> None:
+        """End."""
+        for level, first in list(process.tables):
+            table = process.tables.get((level, first))
+            if table:
+                process.unhook(level, first)
+        process.areas = []
+        self._leave(process)
+        self.processes.remove(process)
+
+    def punch(self, action: Any) -> None:
+        """Pages leave a segment, and the entries of all who map them."""
+        segment = self.workload.segments[action.segment]
+        piece = segment.pieces or segment.size
+        if isinstance(action, ev.Truncate):
+            low, high = action.size, max(action.size, segment.size)
+        else:
+            low, high = action.start, action.start + action.length
+        files = {a.file: a for areas in self.layout.values() for a in areas if a.file[0] == action.segment}
+        for file, area in files.items():
+            start, end = max(low - file[1] * piece, 0), min(high - file[1] * piece, area.file_size)
+            if isinstance(action, ev.Truncate):
+                if start < area.file_size:
+                    self.ends[file[:2]] = -(-start // area.page) * area.page
+                end = area.file_size
+            if start < end:
+                self.calls.append((0, "punch" if isinstance(action, ev.Punch) else "truncate", file, start, end))
+                self._remove(area, start, end)
+
+    def _remove(self, area: Area, start: int, end: int) -> None:
+        for (file, chunk), held in self.held.items():
+            first, last = chunk * PMD_SIZE, (chunk + 1) * PMD_SIZE
+            if file == area.file and first < end and start < last:
+                self.held[file, chunk] = {
+                    page for page in held if not (start <= page * PAGE and (page + 1) * PAGE <= end)
+                }
+                self.rules.huge.discard((file, chunk))
+        for process in list(self.processes):
+            self._forget(process, area.file, start, end, None)
+            for chunk, (file, page, _) in list(process.leaves.items()):
+                if file == area.file and page * PAGE < end and start < page * PAGE + PMD_SIZE:
+                    process.drop_leaf(chunk)
+            for seen in process.areas:
+                low, high = (seen.va + at - seen.offset for at in (start, end))
+                if seen.file == area.file and area.backing == "hugetlb":
+                    self._unshare_hugetlb(process, max(low, seen.va), min(high, seen.va + seen.length))
+        for table in self.all_tables():
+            mine = {e for e in table.entries if e[0] == area.file}
+            table.entries -= {e for e in mine if e[1] * PAGE < end and start < (e[1] + e[2]) * PAGE}
+
+    def pressure(self, amount: int | None) -> None:
+        """Reclaim: the file's unused tables go (the shrinker)."""
+        for key in [k for k, table in self.cache.items() if not table.users and k[0] == "file"]:
+            if amount is None or amount > 0:
+                del self.cache[key]
+                amount = None if amount is None else amount - PAGE
+
+    def _grow(self, now: Fraction) -> None:
+        """Let time pass."""
+        for since, action, processes in self.growing:
+            for process in processes:
+                if process not in self.processes:
+                    continue
+                mapping = self.workload.processes[process.group].mappings[action.mapping]
+                whole = self.workload.segments[mapping.segment].size - mapping.offset
+                length = whole if mapping.length is None else mapping.length
+                sizes = [v * length if isinstance(v, Fraction) else Fraction(v) for v in (action.rate, action.until)]
+                assert action.pattern == "contiguous"
+                pages = -(-min(sizes[0] * (now - since) / 3600, sizes[1]) // PAGE)
+                self._access(self._reach(process, action.mapping, dict.fromkeys(range(int(pages)), True)))

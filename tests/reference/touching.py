@@ -1,0 +1,357 @@
+"""Processes and what they touch: the first layer of the model of events."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from ptcalc.workload import events as ev
+from tests.reference.address_space import PAGE, PMD_SIZE, SPANS, lay_out
+from tests.reference.model import _best_classes, _touched_places
+from tests.reference.policies import Key, Rules, makes_huge, map_shared_pt_class, mshare_member
+from tests.reference.process import Piece, Process, Table, piece_of
+from tests.reference.touch import touched_pages
+
+LEVELS = ("pte", "pmd", "pud", "p4d")
+CHUNK = PMD_SIZE // PAGE
+DEFAULTS = {
+    "file-shared.unused": "until_pressure",  # or last_user
+    "map-shared-pt.mprotect": "all",  # or unshare
+    "today.pt_reclaim": "",  # yes or no; empty: what the kernel has
+}
+Access = tuple[Process, Piece, int, int, bool]  # process, piece, file offset, page of the mapping, by a write
+
+
+@dataclass
+class Region:
+    """The mshare region of a segment: its host mm's tables, and which parts of it have which protection."""
+
+    tables: dict[tuple[str, int], Table]
+    vmas: list[tuple[int, int, str]]  # start, end, protection
+    members: set[int]  # processes
+
+
+class Touching:
+    """The state of a workload under a policy, and the rules by which processes get tables."""
+
+    def __init__(self, workload: Any, policy: str, choices: dict[str, str] | None = None) -> None:
+        self.workload, self.policy = workload, policy
+        self.choices = DEFAULTS | (choices or {})
+        self.layout = lay_out(workload, policy)
+        self.rules = Rules(policy, five_levels=workload.host.arch == "x86_64-la57")
+        self.processes: list[Process] = []
+        self.born = self.parts = 0
+        self.cache: dict[Key, Table] = {}  # tables that a file keeps
+        self.held: dict[tuple[Any, int], set[int]] = {}  # pages in memory by chunk of a file
+        self.ends: dict[tuple[str, int], int] = {}  # files that were truncated: (segment, piece) -> end
+        self.regions: dict[str, Region] = {}
+        self.pt_parts: dict[Any, dict[int, str]] = {}  # map-shared-pt: file -> page -> protection that all have
+        self.growing: list[tuple[Fraction, ev.Grow, list[Process]]] = []
+        self.calls: list[tuple[Any, ...]] = []  # what processes do, as system calls: (process, call, arguments...)
+        self._settings()
+        started = [p for name, group in workload.processes.items() for p in self._create(name, group.count, "")]
+        self._access(self._written(started))
+        self._seal(started)
+
+    def _settings(self) -> None:
+        """What holds for the whole time: who shares under map-shared-pt, which regions may have huge pages."""
+        places = _touched_places(self.workload, self.layout, None)
+        for areas in self.layout.values():
+            self.rules.region_huge.update(a.file[0] for a in areas if mshare_member(a) and a.madvise != "nohugepage")
+        if self.policy == "map-shared-pt":
+            for (name, _, number), found in places.items():
+                area = self.layout[name][number]
+                self.rules.huge.update((area.file, at // PMD_SIZE) for at in found if makes_huge(area, at))
+            self.rules.pt_class = _best_classes(self.workload, self.rules, self.layout, places)
+            self.rules.huge.clear()
+            for areas in self.layout.values():  # nobody there yet: the first mapping that qualifies
+                for area in areas:
+                    mine = map_shared_pt_class(area)
+                    if mine is not None:
+                        self.rules.pt_class.setdefault(area.file, mine)
+
+    # --- processes
+
+    def _create(self, group: str, count: int, label: str) -> list[Process]:
+        self.parts += 1
+        found = []
+        for _ in range(count):
+            self.born += 1
+            process = Process(self.born, group, self.parts, label, [piece_of(area) for area in self.layout[group]])
+            found.append(process)
+            process.merge(self.policy)
+            self.calls.append((process.number, "start", list(process.areas)))
+        self.processes += found
+        for process in found:
+            self._join(process)
+        return found
+
+    def _seal(self, processes: list[Process]) -> None:
+        """Take access away where the file says so: until now it was there, for the touch."""
+        for process in processes:
+            for area in process.areas:
+                if area.protection == "none":
+                    self.calls.append((process.number, "mprotect", area.va, area.length, "none"))
+
+    def _join(self, process: Process) -> None:
+        """Map the regions (mshare), which exist from their first member on."""
+        for area in process.areas:
+            if self.member(area):
+                name = area.file[0]
+                region = self.regions.setdefault(name, Region({}, self._inside(name), set()))
+                region.members.add(process.number)
+
+    def _inside(self, segment: str) -> list[tuple[int, int, str]]:
+        """VMAs of a region: one for each file."""
+        files = {a.file: (a.home, a.home + a.file_size, "rw") for areas in self.layout.values() for a in areas}
+        return sorted(span for file, span in files.items() if file[0] == segment)
+
+    def fitting(self, who: ev.Chosen) -> list[Process]:
+        """Return those whom a group and a label name, in the order in which a count takes them."""
+        fit = [p for p in self.processes if p.group == who.group and (not who.label or p.label == who.label)]
+        return sorted(fit, key=lambda p: (p.part, p.number))
+
+    def choose(self, who: ev.Chosen) -> list[Process]:
+        """Return the processes that an event is about; those that it splits off are a part of their own."""
+        fit = self.fitting(who)
+        chosen = fit if who.count is None else fit[: who.count]
+        assert who.count is None or len(chosen) == who.count, "more processes than there are"
+        split: dict[int, int] = {}
+        for part in {p.part for p in chosen}:
+            whole = [p for p in self.processes if p.part == part]
+            if any(p not in chosen for p in whole):
+                self.parts += 1
+                split[part] = self.parts
+        for process in chosen:
+            process.part = split.get(process.part, process.part)
+            process.label = who.name or process.label
+        return chosen
+
+    # --- touching
+
+    def _written(self, processes: list[Process]) -> Iterator[Access]:
+        """What the file says of the beginning; where there is no protection, it was touched before that was taken."""
+        for process in processes:
+            group = self.workload.processes[process.group]
+            for number, mapping in enumerate(group.mappings):
+                pages = self._pages(mapping, mapping.touch)
+                yield from self._reach(process, number, dict.fromkeys(pages, mapping.access == "write"), early=True)
+
+    def _pages(self, mapping: Any, touches: Iterable[Any]) -> set[int]:
+        whole = self.workload.segments[mapping.segment].size - mapping.offset
+        length = whole if mapping.length is None else mapping.length
+        return {p for touch in touches for p in touched_pages(touch, offset=mapping.offset, length=length)}
+
+    def _more(self, processes: list[Process], number: int, touches: Any, access: str | None) -> Iterator[Access]:
+        for process in processes:
+            mapping = self.workload.processes[process.group].mappings[number]
+            pages = self._pages(mapping, touches)
+            yield from self._reach(process, number, dict.fromkeys(pages, access != "read"))
+
+    def _in_use(self, processes: list[Process]) -> Iterator[Access]:
+        for process in processes:
+            for (number, page), written in sorted(process.used.items()):
+                yield from self._reach(process, number, {page: written})
+
+    def _reach(self, process: Process, number: int, pages: dict[int, bool], early: bool = False) -> Iterator[Access]:
+        """Yield those of the pages that the process can access."""
+        for page, write in sorted(pages.items()):
+            found = process.place_of(number, page)
+            if found is None:
+                continue
+            area, place = found
+            if place >= self.ends.get(area.file[:2], place + 1):
+                continue
+            protection = self._protection(area, place)
+            if early:
+                yield process, area, place, page, write
+            elif protection != "none":
+                yield process, area, place, page, write and "w" in protection
+
+    def _protection(self, area: Piece, place: int) -> str:
+        if self.member(area):
+            region = self.regions[area.file[0]]
+            inside = [p for low, high, p in region.vmas if low <= area.home + place < high]
+            return inside[0] if inside else "none"
+        if self.in_pt_class(area):
+            return self.pt_parts.get(area.file, {}).get(place // PAGE, area.protection)
+        return area.protection
+
+    def _access(self, accesses: Iterable[Access]) -> None:
+        """Touch pages: first what is brought into memory, by huge pages if any of those who touch make it so."""
+        accesses = list(accesses)
+        fresh = {(area.file, at // PMD_SIZE) for _, area, at, _, _ in accesses
+                 if not self.held.get((area.file, at // PMD_SIZE))}  # fmt: skip
+        self.decide(fresh, accesses)
+        for _, area, at, _, _ in accesses:
+            chunk = (area.file, at // PMD_SIZE)
+            held = self.held.setdefault(chunk, set())
+            first = at // PMD_SIZE * CHUNK
+            if area.backing in ("shmem", "file"):
+                held.update(range(first, first + CHUNK) if chunk in self.rules.huge else [at // PAGE])
+            elif area.backing == "hugetlb" and area.shared:
+                held.update(range(first, first + CHUNK))
+        self._call_touches(accesses)
+        for process, area, at, page, write in accesses:
+            process.used[area.mapping, page] = process.used.get((area.mapping, page), False) or write
+            if self.member(area):
+                self._touch_region(process, area, at)
+            else:
+                self._touch(process, area, at, write)
+
+    def decide(self, fresh: set[Any], accesses: list[Access]) -> None:
+        """Say which of the chunks that are brought into memory are huge pages."""
+        for _, area, at, _, _ in accesses:
+            if (area.file, at // PMD_SIZE) in fresh and makes_huge(area, at):
+                self.rules.huge.add((area.file, at // PMD_SIZE))
+
+    def _call_touches(self, accesses: list[Access]) -> None:
+        for process, group in itertools.groupby(accesses, key=lambda access: access[0]):
+            touches = [(area.va + at - area.offset, write, area.page if area.userfaultfd == "minor" else 0)
+                       for _, area, at, _, write in group]  # fmt: skip
+            self.calls.append((process.number, "touch", touches))
+
+    def _touch(self, process: Process, area: Piece, place: int, write: bool) -> None:
+        va = area.va + place - area.offset
+        chunk = va // PMD_SIZE * PMD_SIZE
+        if not area.shared and not area.anon and (write or self._makes_anon(area, chunk, place)):
+            process.areas = [replace(a, anon=a.anon or a.vma == area.vma) for a in process.areas]
+        seen = replace(area, writes=write)
+        if not area.shared and write:
+            process.drop_leaf(chunk)  # written pages are copied one by one
+        names = self.rules.levels(seen, place, va)
+        if chunk in process.leaves:
+            names = names[names.index("pmd") :]
+        elif ("pte", chunk) in process.tables and area.backing != "hugetlb":
+            names = ["pte", "pmd", "pud"] + ["p4d"] * self.rules.five_levels
+        lowest = None
+        for level in reversed(names):
+            first = va // SPANS[level] * SPANS[level]
+            if level == "p4d" and (area.canonical or first == 0):
+                continue
+            lowest = process.tables.get((level, first)) or self._missing(process, seen, level, first)
+        assert lowest is not None
+        if area.backing in ("shmem", "file") and names[0] == "pmd":
+            process.leaves[chunk] = (area.file, place // PMD_SIZE * CHUNK, CHUNK)
+            lowest.entries.add(process.leaves[chunk])
+        else:
+            lowest.entries.add((area.file, place // area.page * (area.page // PAGE), area.page // PAGE))
+
+    def _makes_anon(self, area: Piece, chunk: int, place: int) -> bool:
+        """Whether a read makes an anon_vma: reading private memory by a huge page does, by a small one does not
+        (mm/huge_memory.c:do_huge_pmd_anonymous_page); reading a hugetlb page that the file does not have does, too
+        (mm/hugetlb.c:hugetlb_no_page).
+        """
+        if area.backing == "hugetlb":
+            return place // PAGE not in self.held.get((area.file, place // PMD_SIZE), set())
+        if area.backing != "private" or not (area.vma[0] <= chunk and chunk + PMD_SIZE <= area.vma[1]):
+            return False
+        asks = area.thp in ("always", "within_size") or (area.thp == "advise" and area.madvise == "hugepage")
+        return asks and area.madvise != "nohugepage"
+
+    def _missing(self, process: Process, area: Piece, level: str, first: int) -> Table:
+        """Make a table, or hook the one that others have."""
+        key = self.rules.share(area, level, first)
+        table = None
+        if key is not None and key[0] == "hugetlb":
+            table = self._partner(key)
+        elif key is not None:
+            table = self.cache.get(key)
+        if table is None:
+            own = ("hugetlb",) if area.backing == "hugetlb" and level == "pmd" else None
+            table = Table(level, own or key)
+            if table.kept and key is not None:
+                self.cache[key] = table
+        process.hook(level, first, table)
+        return table
+
+    def _partner(self, key: Key) -> Table | None:
+        """Return the table of a VMA of the same file, flags and residue that has one (hugetlb: huge_pmd_share)."""
+        for process in self.processes:
+            for (level, first), table in process.tables.items():
+                area = process.at(first)
+                if (
+                    level == "pmd"
+                    and area
+                    and area.backing == "hugetlb"
+                    and self.rules.share(area, level, first) == key
+                ):
+                    return table
+        return None
+
+    def _touch_region(self, process: Process, area: Piece, place: int) -> None:
+        region = self.regions[area.file[0]]
+        at = area.home + place
+        names = ["pte", "pmd", "pud"]
+        chunk = place // PMD_SIZE
+        if area.backing == "hugetlb":
+            names = names[1:] if area.page == PMD_SIZE else names[2:]
+        elif ("pte", at // SPANS["pte"]) not in region.tables and self._region_leaf(region, area, chunk):
+            names = names[1:]
+        for level in reversed(names):
+            number = at // SPANS[level]
+            table = region.tables.setdefault((level, number), Table(level, ("mshare", area.file[0], level, number)))
+            table.users[process.number, 0] = process
+        huge = names[0] == "pmd" and area.backing != "hugetlb"
+        size = CHUNK if huge else area.page // PAGE
+        table.entries.add((area.file, place // PAGE // size * size, size))
+
+    def _region_leaf(self, region: Region, area: Piece, chunk: int) -> bool:
+        """Whether the host mm maps a chunk by a PMD leaf: whole, inside one VMA, congruent."""
+        low, high = area.home + chunk * PMD_SIZE, area.home + (chunk + 1) * PMD_SIZE
+        inside = any(start <= low and high <= end for start, end, _ in region.vmas)
+        return (area.home % PMD_SIZE == 0 and inside and (area.file, chunk) in self.rules.huge
+                and area.file[0] in self.rules.region_huge)  # fmt: skip
+
+    # --- who shares what
+
+    def member(self, area: Piece) -> bool:
+        """Whether a piece is a window on a region."""
+        return self.policy == "mshare" and not area.left and mshare_member(area)
+
+    def in_pt_class(self, area: Piece) -> bool:
+        """Whether a piece shares under map-shared-pt."""
+        mine = map_shared_pt_class(area) if self.policy == "map-shared-pt" else None
+        return mine is not None and self.rules.pt_class.get(area.file) == mine
+
+    def _settle(self, process: Process) -> None:
+        """Rule 2: let go of shared tables that are not wholly inside a VMA with their key any more; free private ones
+        that no VMA is left in.
+        """
+        for (level, first), table in list(process.tables.items()):
+            if process.tables.get((level, first)) is not table:
+                continue
+            area = process.at(first)
+            if table.kept:
+                if area is None or self.rules.share(area, level, first) != table.key:
+                    process.unhook(level, first)
+            elif not process.mapped(first, SPANS[level]):
+                process.unhook(level, first)
+
+    def _unshare_hugetlb(self, process: Process, low: int, high: int) -> None:
+        """Drop hugetlb's shared tables in a range; the last user's stays and is its own (huge_pmd_unshare)."""
+        for (level, first), table in list(process.tables.items()):
+            if level == "pmd" and first < high and low < first + SPANS["pmd"] and len(table.users) > 1:
+                process.unhook(level, first)
+
+    def _tidy(self) -> None:
+        """Free what nobody keeps."""
+        for key, table in list(self.cache.items()):
+            if table.users:
+                continue
+            if key[0] == "file" and self.choices["file-shared.unused"] == "last_user":
+                del self.cache[key]
+            if key[0] == "map-shared-pt" and not any(a.file == key[1] for p in self.processes for a in p.areas):
+                del self.cache[key]
+        for name, region in list(self.regions.items()):
+            if not region.members:
+                del self.regions[name]
+
+    def all_tables(self) -> list[Table]:
+        """Return every table that exists, once."""
+        found = [t for p in self.processes for t in p.tables.values()]
+        found += list(self.cache.values()) + [t for r in self.regions.values() for t in r.tables.values()]
+        return list({id(table): table for table in found}.values())
