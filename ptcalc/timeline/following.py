@@ -18,6 +18,7 @@ from ptcalc.timeline.telling import told
 from ptcalc.timeline.victim import classes
 from ptcalc.timeline.world import World
 from ptcalc.workload import Workload
+from ptcalc.workload.event_reading import refuse_copies
 
 
 def follow_timeline(
@@ -34,6 +35,7 @@ def follow_timeline(
     mappings that find no place, and, at the event, for what a policy refuses.
     """
     estimation.check_names(workload, policies, choices)
+    refuse_copies(workload)
     settings = config or risk.Config()
     with estimation.placing(workload):
         followed = tuple(
@@ -148,7 +150,7 @@ class _Follower:
         mark = tuple(
             (id(cohort.state), cohort.count)
             for cohort in world.population
-            if any(world.ground.rows[vma.row].segment == segment for _, _, vma in cohort.state.vmas)
+            if segment in world.segments_of(cohort.state)
         )
         known = self._walks.get(segment)
         if known is not None and known[0] == mark:

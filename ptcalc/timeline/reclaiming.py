@@ -185,7 +185,7 @@ def collapse(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int, *, ref
     for key in world.tables.sets:
         if key.place == 0 and key.file in chunks:
             for low, high, _ in chunks[key.file]:
-                world.tables.cut(key, low // geometry.thp_size, high // geometry.thp_size)
+                world.forget_left(key, low // geometry.thp_size, high // geometry.thp_size)
 
 
 def _chunks(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int) -> dict[int, Intervals[bool]]:
@@ -239,12 +239,12 @@ def shrink(world: World, amount: int | None) -> None:
         if tables <= 0:
             continue
         if left is None or tables * cost <= left:
-            world.forget_left(key, None)
+            world.forget_left(key)
             left = None if left is None else left - tables * cost
             continue
         if left < cost:
             return
-        world.forget_left(key, _cut_for(world, key, -(-left // cost)))
+        world.forget_left(key, hi=_cut_for(world, key, left // cost))
         return
 
 

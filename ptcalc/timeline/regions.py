@@ -165,7 +165,7 @@ def forget_unused(world: World) -> None:
         files |= mapped[1]  # type: ignore[index]
     for key in world.tables.sets:
         if (key.region not in regions) if key.region >= 0 else (key.file not in files):
-            world.tables.drop(key)
+            world.forget_left(key)
     if isinstance(policy, Mshare):
         for segment in [each for each in world.ground.regions if each not in regions]:
             del world.ground.regions[segment]

@@ -106,11 +106,6 @@ class SharedTables:
             for part in _outside(reach, lo, hi):
                 self._add(self.idle, key, part, times)
 
-    def forget(self, life: Life) -> None:
-        """Forget what was computed of the sets that a process has left."""
-        for key, _ in left(life):
-            self._counted.pop(key, None)
-
     def unused_below(self, key: Key, index: int) -> float:
         """Return how many tables of a set that nobody uses lie below an index."""
         span = self._ground.span(key.place)
@@ -126,11 +121,6 @@ class SharedTables:
             both[reach] = both.get(reach, 0) + times
         there, in_use = (count(_weighted(each), span, shared=True).value for each in (both, now))
         return there - in_use
-
-    def drop(self, key: Key) -> None:
-        """Let all go that nobody uses of a set."""
-        self.idle.pop(key, None)
-        self._counted.pop(key, None)
 
 
 def _weighted(reaches: dict[Reach, int]) -> dict[Reach, int]:

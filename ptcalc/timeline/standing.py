@@ -145,16 +145,8 @@ class Standing:
 
     def mappers(self, segment: int) -> Number:
         """Return how many processes map a segment."""
-        rows = self.world.ground.rows
-        total = 0
-        for cohort in self.world.population:
-            name = f"maps {segment}"
-            maps = cohort.state.figures.get(name)
-            if maps is None:
-                maps = any(rows[vma.row].segment == segment for _, _, vma in cohort.state.vmas)
-                cohort.state.figures[name] = maps
-            total += cohort.count if maps else 0
-        return total
+        cohorts = self.world.population
+        return sum(cohort.count for cohort in cohorts if segment in self.world.segments_of(cohort.state))
 
     def touched(self, segment: int, leaf: int) -> Number:
         """Return what any process has touched of a segment and is still in memory, in pages of that size."""

@@ -26,13 +26,13 @@ def classes(
     base, kernel = process_costs(workload, geometry, config)
     page = geometry.base_page
     total = (capacity + workload.host.swap) // page
-    names = list(workload.processes)
+    numbers = {name: number for number, name in enumerate(workload.processes)}
     costs = context.costs
     out: list[ClassState] = []
     worst: Victim | None = None
     for cohort in world.population:
         group = workload.processes[cohort.group]
-        number = names.index(cohort.group)
+        number = numbers[cohort.group]
         figures = figures_of(world.ground, cohort.state)
         private = group.private
         if group.private_cap is not None:

@@ -103,15 +103,16 @@ def walk(world: World, segment: int, lo: int = 0, hi: int = WHOLE) -> Walked:
     shared: dict[Key, dict[Reach, int]] = {}
     for cohort in world.population:
         life = cohort.state
+        if segment not in world.segments_of(life):
+            continue
         parts, own = _parts(world, life, segment, place)
         here = [part for part in parts if part.lo < hi and part.hi > lo]
         if here:
             flushed += cohort.count
-        for at, part in enumerate(here):
+        for part in here:
             low, high = max(part.lo, lo), min(part.hi, hi)
             edges.setdefault(low, []).append((cohort.count, part.share, +1, part.key))
             edges.setdefault(high, []).append((cohort.count, part.share, -1, part.key))
-            del at
         tables += cohort.count * _own_tables(ground, life, own, segment, lo, hi, span, world)
     for key in world.tables.hooked:
         if key.place == place and (

@@ -16,7 +16,7 @@ from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import walking
 from ptcalc.timeline.changes import NO_ACCESS, reads_huge, touch, unhooked
 from ptcalc.timeline.ground import HUGETLB, Ground, Piece, Row, hooks_of
-from ptcalc.timeline.life import Hook, Key, Life, Vma
+from ptcalc.timeline.life import Hook, Key, Left, Life, Vma
 from ptcalc.timeline.parts import mapped_length
 from ptcalc.timeline.regions import UNMAPPED, forget_unused
 from ptcalc.timeline.runs import Run
@@ -26,7 +26,7 @@ from ptcalc.workload.intervals import Intervals
 from ptcalc.workload.model import Touch
 from ptcalc.workload.population import WRITTEN, Cohort, Population
 
-PRIVATE, FILE = BACKINGS.index("private"), BACKINGS.index("file")
+_FAR = 1 << 62
 
 
 @dataclass
@@ -367,6 +367,14 @@ class World:
         at = row.start + vma.moved - row.file_offset
         return row.shared and vma.allow and not vma.softdirty and not vma.uffd and known == (at, vma.protection)
 
+    def segments_of(self, life: Life) -> set[int]:
+        """Return the segments that a process maps."""
+        known = life.figures.get("segments")
+        if known is None:
+            rows = self.ground.rows
+            known = life.figures["segments"] = {rows[vma.row].segment for _, _, vma in life.vmas}
+        return known  # type: ignore[return-value]
+
     def members_of(self, segment: int) -> int:
         """Return how many processes are members of a segment's region."""
         rows = self.ground.rows
@@ -410,30 +418,15 @@ class World:
             for file in range(before, after)
         ]
 
-    def forget_left(self, key: Key, below: int | None) -> None:
-        """Free the tables of a set that nobody uses, or those of them below an index."""
-        if below is None:
-            self.tables.drop(key)
-        else:
-            self.tables.cut(key, -(1 << 62), below)
-
-        def forget(life: Life) -> Life:
-            if not any(each.key == key for each in life.left):
-                return life
-            rest = []
-            for each in life.left:
-                if each.key != key:
-                    rest.append(each)
-                elif below is not None and each.hi > below:
-                    rest.append(each._replace(lo=max(each.lo, below)))
-            return replace(life, left=tuple(rest), figures={})
-
-        for cohort in list(self.population):
-            new = forget(cohort.state)
-            if new is not cohort.state:
-                # What they left is dropped already.
-                cohort.state = new
-                self.tables.forget(new)
+    def forget_left(self, key: Key, lo: int = -_FAR, hi: int = _FAR) -> None:
+        """Free the tables of a set that nobody uses, from lo to hi of its axis."""
+        self.tables.cut(key, lo, hi)
+        known: dict[int, Life] = {}
+        for cohort in self.population:
+            life = cohort.state
+            if any(each.key == key for each in life.left):
+                new = known.get(id(life)) or replace(life, left=_left_without(life.left, key, lo, hi), figures={})
+                known[id(life)] = cohort.state = new
 
     # What is in the page cache because it was touched.
 
@@ -492,3 +485,17 @@ def changed(world: World, life: Life, vmas: Intervals[Vma], count: int, *, refau
     """Return a process with other VMAs: shared tables unhooked where they must be, all that is in use touched again."""
     after = unhooked(world.ground, life, vmas, world.tables)
     return world.again(after, count) if refault else after
+
+
+def _left_without(left: tuple[Left, ...], key: Key, lo: int, hi: int) -> tuple[Left, ...]:
+    """Return what a process has left of sets, less the tables lo <= index < hi of one."""
+    out = []
+    for each in left:
+        if each.key != key or each.hi <= lo or each.lo >= hi:
+            out.append(each)
+            continue
+        if each.lo < lo:
+            out.append(each._replace(hi=lo))
+        if each.hi > hi:
+            out.append(each._replace(lo=hi))
+    return tuple(out)

@@ -39,10 +39,7 @@ def read_events(entries: list[dict[str, Any]], workload: Workload) -> tuple[Even
     """Return the events of a file.  Raises InputError, with the places, for those that cannot happen."""
     reader = _Reader(workload)
     events, problems = [], []
-    for name, segment in workload.segments.items():
-        if segment.per is not None:
-            what = "a segment for each process of a group: which of them an event is about cannot be said"
-            raise workload.error(("segments", name, "per"), what, accepted="a file without events, or without per")
+    refuse_copies(workload)
     for number, entry in enumerate(entries):
         try:
             events.append(reader.read(number, entry))
@@ -59,6 +56,14 @@ def read_events(entries: list[dict[str, Any]], workload: Workload) -> tuple[Even
             truncated=len(problems) == MAX_COLLECTED,
         )
     return tuple(events)
+
+
+def refuse_copies(workload: Workload) -> None:
+    """Raise InputError for a segment of which there are many: no event can say which of them it is about."""
+    for name, segment in workload.segments.items():
+        if segment.per is not None:
+            what = "a segment for each process of a group: which of them an event is about cannot be said"
+            raise workload.error(("segments", name, "per"), what, accepted="a file without events, or without per")
 
 
 def _refuse(path: Path, message: str, accepted: str | None = None, suggestion: str | None = None) -> NoReturn:
