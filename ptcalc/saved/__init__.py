@@ -101,23 +101,23 @@ def estimate_of(saved: dict[str, Any], name: str) -> Estimate:
     if schema not in (ESTIMATE_SCHEMA, EXPLAIN_SCHEMA):
         found = f"this is of schema {quote(schema)}" if schema else "this says no schema"
         raise InputError(found, file=name, accepted=SAVED)
-    estimate: Estimate = built(saved, "ESTIMATE", name)
+    estimate: Estimate = built(saved, _validator(), name, SAVED)
     return estimate
 
 
-def built(saved: dict[str, Any], shape: str, name: str) -> Any:
-    """Return what a JSON object holds, by the shape of that name in `ptcalc.saved.shapes`."""
+def built(saved: dict[str, Any], validator: SchemaValidator, name: str, accepted: str) -> Any:
+    """Return what a JSON object holds.  Raises InputError with the path of a wrong value; ``accepted``: of what."""
     try:
-        return _validator(shape).validate_python(saved)
+        return validator.validate_python(saved)
     except ValidationError as error:
-        raise _refusal(error, name) from None
+        raise _refusal(error, name, accepted) from None
 
 
 @cache
-def _validator(shape: str) -> SchemaValidator:
-    from ptcalc.saved import shapes
+def _validator() -> SchemaValidator:
+    from ptcalc.saved.shapes import ESTIMATE
 
-    return SchemaValidator(getattr(shapes, shape))
+    return SchemaValidator(ESTIMATE)
 
 
 def decoded(text: str | bytes) -> str:
@@ -127,21 +127,21 @@ def decoded(text: str | bytes) -> str:
     return text.decode(json.detect_encoding(text), "strict").removeprefix("\ufeff")
 
 
-def _refusal(error: ValidationError, name: str) -> InputError:
+def _refusal(error: ValidationError, name: str, whole: str) -> InputError:
     problems = []
     for detail in error.errors(include_url=False)[:MAX_COLLECTED]:
-        message, accepted = _said(detail)
+        message, accepted = _said(detail, whole)
         problems.append(InputError(f"{_dotted(detail['loc'])}: {message}", file=name, accepted=accepted))
     first, *more = problems
     first.more = tuple(more)
     return first
 
 
-def _said(detail: Any) -> tuple[str, str | None]:
+def _said(detail: Any, whole: str) -> tuple[str, str | None]:
     """Return what is wrong with one value, and what would be accepted."""
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "missing":
-        return "is missing", SAVED
+        return "is missing", whole
     found = _shown(value)
     if kind == "value_error" and isinstance(context.get("error"), InputError):
         return f"{found}: {context['error'].message}", context["error"].accepted
