@@ -9,6 +9,8 @@ import pytest
 
 import ptcalc
 from ptcalc.result import Estimate, PolicyResult
+from ptcalc.timeline.following import follow_timeline
+from ptcalc.timeline.result import ClassState, PolicyTimeline, Step
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NAMES = sorted(path.name for path in EXAMPLES.glob("*.yaml"))
@@ -115,3 +117,49 @@ def test_container_is_bound_by_its_limit() -> None:
 
     assert memory.boundary == "cgroup"
     assert memory.capacity_bytes == 48 * GIB
+
+
+@cache
+def happens(name: str, policy: str = "today") -> PolicyTimeline:
+    (found,) = follow_timeline(ptcalc.load(EXAMPLES / name), policies=[policy]).policies
+    return found
+
+
+def of_group(step: Step, group: str, label: str = "") -> ClassState:
+    """One process of a group after an event."""
+    return next(each for each in step.classes if (each.group, each.label) == (group, label))
+
+
+def test_fork_copies_no_tables_of_shared_buffers() -> None:
+    """A new backend has the tables of the postmaster's 8 MiB; a storm's own come minutes later, and bring the OOM."""
+    steps = happens("postgres-storm.yaml").steps
+
+    assert of_group(steps[1], "backend").vmpte_bytes == (5 + 1 + 1) * 4096
+    assert of_group(steps[3], "backend", "storm").vmpte_bytes == (5 + 1 + 1) * 4096
+    assert [step.risk for step in steps[3:9]] == ["ok"] * 5 + ["oom"]
+    # 4 GiB an hour for five minutes: 341 1/3 MiB, in 171 PTE tables and one PMD and PUD table.
+    assert of_group(steps[5], "backend", "storm").vmpte_bytes == (5 + 171 + 2 + 2) * 4096
+    victim = steps[8].victim
+    assert victim is not None and victim.group == "checkpointer"  # the largest RSS, which is shared
+    assert victim.frees_bytes < -steps[8].memory.headroom_bytes / 100
+
+
+def test_fork_copies_tables_of_what_the_zygote_has_written() -> None:
+    """120 libraries of 1.75 MiB, one behind the other: each PTE table below them holds RELRO, and is copied."""
+    steps = happens("android-zygote.yaml").steps
+    zygote, app = of_group(steps[0], "zygote"), of_group(steps[1], "app")
+    libraries = 120 * 7 // 8  # spans of 2 MiB
+    heap = -(-64 * 6 // 10 // 2)
+
+    assert app.vmpte_bytes == (libraries + heap + 2 + 1) * 4096
+    # The boot image, of which nothing is written, in a GiB of its own: an app has to fault it in.
+    assert zygote.vmpte_bytes == app.vmpte_bytes + (32 + 1) * 4096
+    assert of_group(steps[3], "app", "cached").vmpte_bytes == app.vmpte_bytes
+
+
+def test_nothing_of_a_zygote_can_be_shared() -> None:
+    """All that its children inherit is mapped private."""
+    today, shared = (happens("android-zygote.yaml", policy).steps[-1] for policy in ("today", "file-shared"))
+
+    assert shared.used_bytes == today.used_bytes
+    assert shared.shared_bytes == shared.cached_bytes == 0
