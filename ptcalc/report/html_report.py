@@ -62,7 +62,7 @@ def _header(estimate: Estimate, verdict: Verdict) -> Html:
     lines = []
     for each in advice(verdict):
         policy = [page.strong(each.policy)] if each.policy else []
-        words = element("span", *policy, text(each.text if each.policy else _capital(each.text)))
+        words = element("span", *policy, text(each.text if each.policy else _begun(estimate, each.text)))
         lines.append(
             element("li", element("span", text(each.label), class_=f"label{' ok' if each.good else ''}"), words)
         )
@@ -258,10 +258,14 @@ def _footer(estimate: Estimate) -> Html:
 
 
 def _sentence(estimate: Estimate, message: str) -> str:
-    """Return a message as a sentence; the name of a policy or a segment at its start stays as it is."""
+    """Return a message as a sentence."""
+    return _begun(estimate, message) + ("" if message.endswith((".", "!", "?")) else ".")
+
+
+def _begun(estimate: Estimate, message: str) -> str:
+    """Return a message as it begins a sentence; the name of a policy or a segment at its start stays as it is."""
     names = (*(result.policy for result in estimate.policies), *(name for name, _ in estimate.segment_bytes))
-    begun = message if message.startswith(names) else _capital(message)
-    return begun + ("" if message.endswith((".", "!", "?")) else ".")
+    return message if message.startswith(names) else _capital(message)
 
 
 def _capital(message: str) -> str:

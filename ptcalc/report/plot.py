@@ -108,9 +108,9 @@ def _mark(mark: Mark, axes: Axes, last: float) -> None:
         axes.axhline(mark.at, color=colour, linewidth=1.3)
         axes.text(0.005, mark.at, label, transform=across, va="bottom", fontsize=8, color=colour)
     elif mark.at <= last:
-        up = axes.get_xaxis_transform()
+        up, side = axes.get_xaxis_transform(), "left" if mark.at < last / 12 else "right"
         axes.axvline(mark.at, color=colour, linewidth=1, linestyle="--")
-        axes.text(mark.at, 0.98, label, transform=up, rotation=90, ha="right", va="top", fontsize=8, color=colour)
+        axes.text(mark.at, 0.98, label, transform=up, rotation=90, ha=side, va="top", fontsize=8, color=colour)
 
 
 def _heat(chart: Chart, axes: Axes) -> None:

@@ -80,7 +80,7 @@ def test_dark_and_paper(tab: Tab, example: Callable[[str], Path]) -> None:
     tab.media(scheme="dark", kind="print")
     assert tab.run(background) == "rgb(255, 255, 255)"
     assert tab.run(colour) == light
-    assert tab.run("return getComputedStyle(document.querySelector('.sliders')).display") == "none"
+    assert tab.run("return getComputedStyle(document.getElementById('live')).display") == "none"
 
 
 def test_prints(tab: Tab, example: Callable[[str], Path]) -> None:

@@ -66,7 +66,7 @@ const ptcalc = (() => {
     return text.length > most ? `${text.slice(0, most - 1)}…` : text;
   }
 
-  function markLine(marks, color, horizontal, most) {
+  function markLine(marks, color, horizontal, most, last = Infinity) {
     const lines = marks.filter((mark) => mark.at <= most);
     return {
       symbol: "none", silent: true, animation: false,
@@ -75,7 +75,7 @@ const ptcalc = (() => {
         lineStyle: { color: color(mark.tone), width: mark.tone === "capacity" ? 1.5 : 1, type: mark.tone === "capacity" ? "solid" : "dashed" },
         label: {
           formatter: clipped(mark.label, 38), color: color(mark.tone === "muted" ? "dim" : mark.tone), fontSize: 11,
-          position: horizontal ? "start" : mark.axis === "x" ? "insideEndTop" : "insideStartTop",
+          position: horizontal ? "start" : mark.axis === "x" ? (mark.at < last / 12 ? "insideEndBottom" : "insideEndTop") : "insideStartTop",
         },
       })),
     };
@@ -102,7 +102,7 @@ const ptcalc = (() => {
     const room = Math.min(Math.max(...names.map((name) => name.length)) * 7.2, narrow ? 96 : 150);
     return {
       ...base(color, narrow, chart.series.length > 1),
-      grid: { left: room + 12, right: narrow ? 16 : 28, top: legendRoom(chart, width) + 26, bottom: 28 },
+      grid: { left: room + 12, right: narrow ? 30 : 44, top: legendRoom(chart, width) + 26, bottom: 28 },
       xAxis: valueAxis(chart.y, color, most),
       yAxis: {
         type: "category", inverse: true, data: names, axisTick: { show: false }, axisLine: { lineStyle: { color: color("rule") } },
@@ -146,7 +146,7 @@ const ptcalc = (() => {
         name: series.name, type: "line", symbol: "none", ...(stacked ? { stack: "all", areaStyle: { opacity: 1, color: color(series.tone) } } : {}),
         lineStyle: { width: stacked ? 0 : 2, color: color(series.tone) }, itemStyle: { color: color(series.tone) },
         data: chart.x.values.map((at, place) => [at, series.values[place]]), emphasis: { disabled: true },
-        ...(number === 0 ? { markLine: markLine(chart.marks.filter((mark) => mark.axis === "y" || mark.at <= last), color, false, Infinity) } : {}),
+        ...(number === 0 ? { markLine: markLine(chart.marks.filter((mark) => mark.axis === "y" || mark.at <= last), color, false, Infinity, last) } : {}),
       })),
       tooltip: {
         ...base(color).tooltip, trigger: "axis", axisPointer: { lineStyle: { color: color("dim") } },
