@@ -73,6 +73,8 @@ def touch(
 def reads_huge(ground: Ground, vmas: Intervals[Vma], piece: Piece) -> bool:
     """Tell whether reading makes an anon_vma: by a huge page it does (mm/huge_memory.c:do_huge_pmd_anonymous_page)."""
     row, size = ground.rows[piece.vma.row], ground.context.geometry.thp_size
+    if row.backing == HUGETLB:  # taken as one that the file does not have (mm/hugetlb.c:hugetlb_no_page)
+        return True
     if row.backing != PRIVATE or not advised(row.thp, piece.vma):
         return False
     for lo, hi, vma in vmas.within(piece.lo, piece.hi):
@@ -122,11 +124,18 @@ def _pieces(vmas: Intervals[Vma], parts: Sequence[Piece]) -> list[Piece]:
     """Return all VMAs as pieces, with the runs of those parts that lie in them."""
     out = []
     for lo, hi, vma in vmas:
-        runs = []
+        runs: dict[Run, bool] = {}
         for part in parts:
             if part.lo < hi and part.hi > lo:
-                runs += [cut for run in part.runs if (cut := run.cut(max(lo, part.lo), min(hi, part.hi))) is not None]
-        out.append(Piece(lo, hi, vma, tuple(dict.fromkeys(runs))))
+                for run in part.runs:
+                    cut = run.cut(max(lo, part.lo), min(hi, part.hi))
+                    if cut is not None:
+                        runs[cut] = runs.get(cut, False) or part.written
+        read, written = (tuple(run for run, writes in runs.items() if writes == each) for each in (False, True))
+        # Rows of one VMA: what is written of a private mapping is copied page by page.
+        out.append(Piece(lo, hi, vma, read))
+        if written:
+            out.append(Piece(lo, hi, vma, written, written=True))
     return out
 
 

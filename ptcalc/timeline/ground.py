@@ -139,11 +139,11 @@ class Ground:
                 row = self.rows[piece.vma.row]
                 for lo, hi, thp in self._by_pages(row, piece):
                     offset = row.file_offset + lo - row.start
-                    vma = piece.vma
+                    vma, writes = piece.vma, row.write or piece.written
                     values = (
                         row.mapping, group, row.file, lo + vma.moved, hi + vma.moved, offset, row.delta + vma.moved,
                         row.seg_lo, row.seg_hi, row.segment, row.backing, row.page, thp, row.shared, vma.protection,
-                        vma.madvise, vma.uffd, vma.softdirty, vma.allow and not vma.outside, row.write, row.alignment,
+                        vma.madvise, vma.uffd, vma.softdirty, vma.allow and not vma.outside, writes, row.alignment,
                     )  # fmt: skip
                     for column, value in zip(columns, values, strict=True):
                         column.append(value)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from ptcalc.engine.covers import EXACT
-from ptcalc.layout.rows import BACKINGS, MADVISE, PROTECTIONS, THP
+from ptcalc.layout.rows import MADVISE, PROTECTIONS, THP
 from ptcalc.layout.touch import runs as runs_of_touch
 from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.map_shared_pt import MapSharedPt
@@ -16,6 +16,7 @@ from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import walking
 from ptcalc.timeline.changes import NO_ACCESS, reads_huge, touch, unhooked
 from ptcalc.timeline.ground import HUGETLB, Ground, Piece, Row, hooks_of
+from ptcalc.timeline.leaves import leaves_of
 from ptcalc.timeline.life import Hook, Key, Left, Life, Vma
 from ptcalc.timeline.parts import mapped_length
 from ptcalc.timeline.regions import UNMAPPED, forget_unused
@@ -295,11 +296,14 @@ class World:
 
     def again(self, life: Life, count: int) -> Life:
         """Let a process touch again what it uses and may still access: what has lost its tables gets others."""
+        leaves = leaves_of(self.ground, life)
         pieces = [
             Piece(a, b, vma, runs)
             for lo, hi, _ in life.vmas
             for first, last, vma, _ in self.accessible(life, lo, hi)
-            for a, b, runs in life.used.within(first, last)
+            for c, d, bare in leaves.within(first, last)
+            if not bare
+            for a, b, runs in life.used.within(c, d)
         ]
         return touch(self.ground, life, pieces, self._others(life), count)
 

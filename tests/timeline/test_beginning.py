@@ -32,7 +32,7 @@ def same(workload: ptcalc.Workload) -> None:
         assert [(level.level, level.tables) for level in result.page_tables.levels] == [
             (level.level, level.private + level.shared + level.cached) for level in step.levels
         ], where
-        assert [(each.name, each.count, each.vmpte_bytes, each.exact) for each in result.processes] == [
+        assert [(each.name, each.count, each.vmpte_bytes, each.exact) for each in result.processes if each.count] == [
             (each.group, each.count, each.vmpte_bytes, each.exact) for each in step.classes
         ], where
         assert result.memory == step.memory, where

@@ -97,7 +97,7 @@ def test_one_page_of_one_process(
 
 
 def test_map_shared_pt_may_unshare() -> None:
-    """The 5 GiB before the page are whole 2 MiB and stay shared; the VMA behind it begins 4 KiB late, and is its own."""
+    """The 5 GiB before the page are whole 2 MiB and stay shared; the VMA behind it begins 4 KiB late: its own."""
     after = follow("map-shared-pt", ONE_PAGE, mprotect="unshare")[1]
 
     assert levels(after)["pte"] == (PTE - 2560, PTE, 0)
