@@ -248,7 +248,8 @@ def _segment(workload: Workload, memory: SegmentDemand, number: int) -> Line:
         if backing == "file":
             parts.append("page cache that can be written back and dropped: 0 B")
         elif backing != "private":
-            parts.append(f"resident {exact(shared)}")
+            each = "" if workload.segments[name].per is None else f" in {memory.many(counts, number):,} copies"
+            parts.append(f"resident {exact(shared)}{each}")
         if copies or backing == "private":
             parts.append(f"copies of single processes {exact(copies)}")
         return " + ".join(parts) + ("" if swappable else ", locked")

@@ -118,6 +118,10 @@ class SegmentDemand:
             return memory.copies_bytes
         return sum(times(counts[group], each[number]) for group, each, _ in self._copies)
 
+    def many(self, counts: Counts, number: int) -> Number:
+        """Return how many such segments there are."""
+        return self._at(counts)[number].many
+
     def indexed(self, counts: Counts) -> Iterator[tuple[Number, Number, Number]]:
         """Yield the page-cache entries of each segment: (how many such, base pages, transparent huge pages of one)."""
         for memory in self._at(counts):
