@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import capture, checks, engine, scenarios, startup, streams
+from benchmarks import capture, checks, engine, scenarios, startup, streams, timeline
 from benchmarks.ratio import Ratio
 
 BENCHMARKS: dict[str, Callable[[], Ratio]] = {
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[], Ratio]] = {
     "rows": engine.million_rows,
     "sizes": engine.large_and_small,
     "scenarios": scenarios.against_c,
+    "storm": timeline.storm,
 }
 
 SCALE: dict[str, Callable[[], Ratio]] = {
@@ -32,6 +33,7 @@ SCALE: dict[str, Callable[[], Ratio]] = {
     "flat": scenarios.flat,
     "memory": streams.bounded,
     "growth": streams.not_growing,
+    "events": timeline.many_events,
 }
 
 TRIES = 3

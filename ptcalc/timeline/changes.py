@@ -73,8 +73,8 @@ def touch(
 def reads_huge(ground: Ground, vmas: Intervals[Vma], piece: Piece) -> bool:
     """Tell whether reading makes an anon_vma: by a huge page it does (mm/huge_memory.c:do_huge_pmd_anonymous_page)."""
     row, size = ground.rows[piece.vma.row], ground.context.geometry.thp_size
-    if row.backing == HUGETLB:  # taken as one that the file does not have (mm/hugetlb.c:hugetlb_no_page)
-        return True
+    if row.backing == HUGETLB:  # a page that the file does not have, if nobody maps it shared (hugetlb_no_page)
+        return not any(each.file == row.file and each.shared for each in ground.rows)
     if row.backing != PRIVATE or not advised(row.thp, piece.vma):
         return False
     for lo, hi, vma in vmas.within(piece.lo, piece.hi):

@@ -157,6 +157,8 @@ def _change(world: World, event: Event, cohorts: Cohorts, lo: int, hi: int, new:
     for cohort in world.one_by_one(cohorts, lo, hi) if not event.refault else cohorts:
         life = cohort.state
         vmas = life.vmas.changed(lo, hi, new)
+        if vmas != life.vmas:
+            vmas = _apart(world, life.vmas, lo, hi, new)
         if vmas == life.vmas:
             refault = event.refault and isinstance(event.action, _REFAULTING)
             world.become(cohort, world.again(life, cohort.count) if refault else life)
@@ -164,6 +166,16 @@ def _change(world: World, event: Event, cohorts: Cohorts, lo: int, hi: int, new:
         world.walked(*world.visited(life, cohort.count, lo, hi))
         refault = event.refault and isinstance(event.action, _REFAULTING)
         world.become(cohort, changed(world, life, vmas, cohort.count, refault=refault))
+
+
+def _apart(world: World, vmas: Intervals[Vma], lo: int, hi: int, new: Callable[[Vma], Vma]) -> Intervals[Vma]:
+    """Return VMAs with a change from lo to hi; those of hugetlb stay apart where it ends, whatever becomes of them."""
+    for a, b, vma in list(vmas.within(lo, hi)):
+        if world.ground.rows[vma.row].backing == HUGETLB:
+            vmas = vmas.changed(a, b, lambda each, a=a: new(each)._replace(cut=a))  # type: ignore[misc]
+        else:
+            vmas = vmas.changed(a, b, new)
+    return vmas
 
 
 def _whole(windows: Windows) -> Windows:

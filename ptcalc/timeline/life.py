@@ -29,6 +29,7 @@ class Vma(NamedTuple):
     allow: bool
     copied: bool
     outside: bool
+    cut: int = 0  # hugetlb: where it was split off; what was split is never merged again
 
 
 class Key(NamedTuple):

@@ -76,6 +76,12 @@ class Population(Generic[S]):
         Raises ValueError where there are not so many.
         """
         chosen = list(self._parted(who, event))
+        for age in {cohort.age for cohort in chosen}:
+            # Cohorts of one age are one part of the group: if only some of it are chosen, these are the younger part.
+            if any(cohort.age == age and cohort not in chosen for cohort in self._groups[who.group]):
+                self._age += 1
+                for cohort in chosen:
+                    cohort.age = self._age if cohort.age == age else cohort.age
         for cohort in chosen:
             cohort.history = self.history((cohort.history, event))
             cohort.label = who.name or cohort.label
