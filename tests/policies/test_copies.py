@@ -24,7 +24,7 @@ ASKED = os.environ.get("PTCALC_EXAMPLES")
 def thorough(share: float = 1.0) -> settings:
     """Settings of a test that runs `share` of the examples asked for."""
     return settings(
-        max_examples=max(1, int(int(ASKED or 24) * share)),
+        max_examples=max(1, int(int(ASKED or 14) * share)),
         deadline=None,
         derandomize=ASKED is None,
         database=None,
