@@ -11,7 +11,7 @@ from tests.reference.address_space import PAGE, SPANS
 from tests.reference.events import Machine
 from tests.reference.model import counted_by, version_of
 from tests.reference.process import Process, Table
-from tests.reference.touching import LEVELS
+from tests.reference.touching import CHUNK, LEVELS
 
 TABLE = 4096
 
@@ -54,7 +54,10 @@ def census(machine: Machine) -> Census:
         kind = 0 if not is_shared(machine, table) else 1 if table.users or region else 2
         levels[table.level][kind] += 1
         if kind == 1:
-            used.setdefault(table.level, []).append(len({number for number, _ in table.users}))
+            users = {number for number, _ in table.users}
+            if region and table.key is not None:  # every member reaches every table
+                users = machine.regions[str(table.key[1])].members
+            used.setdefault(table.level, []).append(len(users))
     lowest = next((used[level] for level in LEVELS if level in used), None)
     return Census(
         levels={level: tuple(counts) for level, counts in levels.items() if any(counts)},  # type: ignore[misc]
@@ -76,7 +79,8 @@ def walk(machine: Machine, segment: str) -> tuple[tuple[int, float, int], int, i
             found.append(table)
         for file, first, number in mine:
             owner = next((n for n, _ in table.users), 0) if file[2] == "private" else 0  # pages of its own
-            pages.update(((owner, file), page) for page in range(first, first + number))
+            step = number if number > CHUNK else 1  # of a huge page that nobody maps in parts, one stands for all
+            pages.update(((owner, file), page) for page in range(first, first + number, step))
     least, most = (min(pages.values()), max(pages.values())) if pages else (0, 0)
     mean = sum(pages.values()) / len(pages) if pages else 0.0
     users = {number for table in found for number, _ in table.users}

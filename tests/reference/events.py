@@ -16,7 +16,7 @@ from tests.reference.address_space import PAGE, PMD_SIZE, SPANS, Area
 from tests.reference.changing import Changing
 from tests.reference.model import version_of
 from tests.reference.process import Piece, Process, Table
-from tests.reference.touching import CHUNK
+from tests.reference.touching import CHUNK, LEVELS
 
 
 class Machine(Changing):
@@ -29,7 +29,7 @@ class Machine(Changing):
         self._grow(event.at)
         action = event.action
         if isinstance(action, ev.Start):
-            started = self._create(action.who.group, action.who.count or 0, action.who.name)
+            started = self._create(action.who.group, action.who.count or 0, action.who.name, action.touch)
             if action.touch == "written":
                 self._access(self._written(started))
             self._seal(started)
@@ -288,7 +288,8 @@ class Machine(Changing):
 
     def pressure(self, amount: int | None) -> None:
         """Reclaim: the file's unused tables go (the shrinker)."""
-        for key in [k for k, table in self.cache.items() if not table.users and k[0] == "file"]:
+        unused = [k for k, table in self.cache.items() if not table.users and k[0] == "file"]
+        for key in sorted(unused, key=lambda k: LEVELS.index(self.cache[k].level)):  # what hangs on others first
             if amount is None or amount > 0:
                 del self.cache[key]
                 amount = None if amount is None else amount - PAGE

@@ -59,6 +59,7 @@ class Process:
     tables: dict[Place, Table] = field(default_factory=dict)
     leaves: dict[int, tuple[Any, int, int]] = field(default_factory=dict)
     used: dict[tuple[int, int], bool] = field(default_factory=dict)
+    plain: str = ""  # how it was started, until an event is about it
 
     # --- pieces
 

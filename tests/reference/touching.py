@@ -75,12 +75,16 @@ class Touching:
 
     # --- processes
 
-    def _create(self, group: str, count: int, label: str) -> list[Process]:
-        self.parts += 1
+    def _create(self, group: str, count: int, label: str, kind: str = "written") -> list[Process]:
+        """Make processes; those that no event is about are one part, whenever they started."""
+        plain = [p.part for p in self.processes if p.group == group and p.plain == kind and not label]
+        part = plain[0] if plain else self.parts + 1
+        self.parts = max(self.parts, part)
         found = []
         for _ in range(count):
             self.born += 1
-            process = Process(self.born, group, self.parts, label, [piece_of(area) for area in self.layout[group]])
+            process = Process(self.born, group, part, label, [piece_of(area) for area in self.layout[group]])
+            process.plain = "" if label else kind
             found.append(process)
             process.merge(self.policy)
             self.calls.append((process.number, "start", list(process.areas)))
@@ -112,7 +116,7 @@ class Touching:
     def fitting(self, who: ev.Chosen) -> list[Process]:
         """Return those whom a group and a label name, in the order in which a count takes them."""
         fit = [p for p in self.processes if p.group == who.group and (not who.label or p.label == who.label)]
-        return sorted(fit, key=lambda p: (p.part, p.number))
+        return sorted(fit, key=lambda p: (not p.plain, p.part, p.number))
 
     def choose(self, who: ev.Chosen) -> list[Process]:
         """Return the processes that an event is about; those that it splits off are a part of their own."""
@@ -120,12 +124,13 @@ class Touching:
         chosen = fit if who.count is None else fit[: who.count]
         assert who.count is None or len(chosen) == who.count, "more processes than there are"
         split: dict[int, int] = {}
-        for part in {p.part for p in chosen}:
+        for part in dict.fromkeys(p.part for p in chosen):
             whole = [p for p in self.processes if p.part == part]
             if any(p not in chosen for p in whole):
                 self.parts += 1
                 split[part] = self.parts
         for process in chosen:
+            process.plain = ""
             process.part = split.get(process.part, process.part)
             process.label = who.name or process.label
         return chosen

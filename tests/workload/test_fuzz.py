@@ -14,7 +14,7 @@ from ptcalc.workload import Workload, loads
 from ptcalc.workload.sizes import MAX_COUNT, SIZE_LIMIT
 
 CASES = Path(__file__).parent / "cases"
-FILES = [(CASES / name).read_text(encoding="utf-8") for name in ("full.yaml", "small.yaml")]
+FILES = [(CASES / name).read_text(encoding="utf-8") for name in ("full.yaml", "small.yaml", "events.yaml")]
 
 # fmt: off
 YAML_PIECES = st.sampled_from([

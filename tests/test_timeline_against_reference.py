@@ -1,0 +1,86 @@
+"""The engine of events against the slow model, after every event, under every policy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ptcalc
+from ptcalc.timeline.result import Step
+from ptcalc.workload import events as ev
+from tests.event_text import described
+from tests.kernel.sequences import Sequence, draw
+from tests.reference.census import Census, census, conserve
+from tests.reference.events import Machine
+from tests.reference.policies import POLICIES
+from tests.test_engine_against_reference import thorough
+
+
+def text_of(sequence: Sequence) -> str:
+    """Write a sequence as a workload file."""
+    document = yaml.safe_load(sequence.layout.text())
+    document["host"] |= {"memory": "1 TiB", "kernel": "6.18"}
+    return yaml.safe_dump(document | {"events": [described(event) for event in sequence.events]}, sort_keys=False)
+
+
+def seen(step: Step) -> Census:
+    """Return a step of the engine as the model has it."""
+    levels = {level.level: (level.private, level.shared, level.cached) for level in step.levels}
+    vmpte: Counter[tuple[str, str, int]] = Counter()
+    for one in step.classes:
+        vmpte[one.group, one.label, one.vmpte_bytes] += one.count
+    sharers = (step.sharers.least, step.sharers.mean, step.sharers.most) if step.sharers else None
+    return Census(
+        levels={level: counts for level, counts in levels.items() if any(counts)},
+        vmpte=+vmpte,
+        sharers=sharers,
+        walks={w.segment: (w.tables_per_page, w.tables, w.entries, w.flushed) for w in step.walks},
+    )
+
+
+def differences(got: Census, wanted: Census) -> dict[str, tuple[Any, Any]]:
+    """Return what differs, as (got, wanted).
+
+    Tables and VmPTE are compared.  Sharers and the pages of walks are not: there the engine takes the touches of one
+    process for independent ones, where the model looks at every page.
+    """
+    names = ("levels", "vmpte")
+    return {name: (getattr(got, name), getattr(wanted, name)) for name in names
+            if getattr(got, name) != getattr(wanted, name)}  # fmt: skip
+
+
+def agree(sequence: Sequence, policies: tuple[str, ...] = POLICIES) -> None:
+    """Compare every figure of every step, and what is read with what was written."""
+    workload = ptcalc.loads(text_of(sequence))
+    assert [(e.action, e.refault) for e in workload.events] == [(e.action, e.refault) for e in sequence.events]
+    for policy in ptcalc.follow_timeline(workload, policies=policies).policies:
+        machine = Machine(workload, policy.policy)
+        for number, step in enumerate(policy.steps):
+            if number:
+                machine.run(workload.events[number - 1])
+            conserve(machine)
+            wrong = differences(seen(step), census(machine))
+            assert not wrong, (policy.policy, number, wrong, text_of(sequence))
+        for group in {process.group for process in machine.processes}:
+            machine.run(ev.Event(ev.Exit(ev.Chosen(group))))
+        machine.run(ev.Event(ev.Pressure()))
+        assert not machine.all_tables(), "something is left when all are gone"
+
+
+AS_WRITTEN = ("today", "private", "file-shared", "map-shared-pt")  # those that leave mappings where they are
+
+
+@thorough(0.05)
+@given(st.integers(0, 1 << 30), st.integers(1, 6))
+def test_what_would_be_shared(seed: int, length: int) -> None:
+    agree(draw("proposals", seed, length))
+
+
+@thorough(0.05)
+@given(st.sampled_from(["base", "private"]), st.integers(0, 1 << 30), st.integers(1, 8))
+def test_what_a_kernel_can_follow(kind: str, seed: int, length: int) -> None:
+    agree(draw(kind, seed, length), AS_WRITTEN)
