@@ -124,18 +124,15 @@ def _pieces(vmas: Intervals[Vma], parts: Sequence[Piece]) -> list[Piece]:
     """Return all VMAs as pieces, with the runs of those parts that lie in them."""
     out = []
     for lo, hi, vma in vmas:
-        runs: dict[Run, bool] = {}
+        runs: dict[bool | None, dict[Run, None]] = {None: {}}
         for part in parts:
             if part.lo < hi and part.hi > lo:
                 for run in part.runs:
                     cut = run.cut(max(lo, part.lo), min(hi, part.hi))
                     if cut is not None:
-                        runs[cut] = runs.get(cut, False) or part.written
-        read, written = (tuple(run for run, writes in runs.items() if writes == each) for each in (False, True))
+                        runs.setdefault(part.written, {})[cut] = None
         # Rows of one VMA: what is written of a private mapping is copied page by page.
-        out.append(Piece(lo, hi, vma, read))
-        if written:
-            out.append(Piece(lo, hi, vma, written, written=True))
+        out += [Piece(lo, hi, vma, tuple(touched), written) for written, touched in runs.items()]
     return out
 
 

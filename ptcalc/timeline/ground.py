@@ -64,7 +64,7 @@ class Piece:
     hi: int
     vma: Vma
     runs: tuple[Run, ...] = ()
-    written: bool = False  # what is touched is written
+    written: bool | None = None  # whether what is touched is written; None: as the file says
 
 
 @dataclass
@@ -139,7 +139,7 @@ class Ground:
                 row = self.rows[piece.vma.row]
                 for lo, hi, thp in self._by_pages(row, piece):
                     offset = row.file_offset + lo - row.start
-                    vma, writes = piece.vma, row.write or piece.written
+                    vma, writes = piece.vma, row.write if piece.written is None else piece.written
                     values = (
                         row.mapping, group, row.file, lo + vma.moved, hi + vma.moved, offset, row.delta + vma.moved,
                         row.seg_lo, row.seg_hi, row.segment, row.backing, row.page, thp, row.shared, vma.protection,

@@ -228,9 +228,9 @@ def _retracted(world: World, life: Life, chunks: dict[int, Intervals[bool]], *, 
 
 
 def shrink(world: World, amount: int | None) -> None:
-    """Free cached tables that nobody uses: those of the oldest sets first, until enough is freed."""
+    """Free cached tables that nobody uses: what hangs on others and the oldest sets first, until enough is freed."""
     left = amount
-    for key in world.tables.sets:
+    for key in sorted(world.tables.sets, key=lambda each: each.place):
         if world.ground.unused(key) != "cached":
             continue
         found = world.tables.tables(key)
