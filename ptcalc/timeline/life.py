@@ -140,13 +140,3 @@ def without(hooks: tuple[Hook, ...], lo: int, hi: int) -> tuple[Hook, ...]:
         if hook.hi > hi:
             out.append(hook._replace(lo=hi))
     return tuple(out)
-
-
-def used_without(used: Intervals[tuple[Run, ...]], lo: int, hi: int) -> Intervals[tuple[Run, ...]]:
-    """Return the pages in use less those from lo to hi."""
-    return used.set(lo, hi, None)
-
-
-def used_with(used: Intervals[tuple[Run, ...]], run: Run, lo: int, hi: int) -> Intervals[tuple[Run, ...]]:
-    """Return the pages in use with those of a run from lo to hi."""
-    return used.changed(lo, hi, lambda old: old if run in old else (*old, run), fill=(run,))
