@@ -25,7 +25,6 @@ from .layouts import BASE, GIB, MIB, PAGE, SLOT, Group, Layout, Mapping, Segment
 
 MOST = 8  # processes at a time
 HUGE = 2 * MIB
-PERHAPS = 400  # what a sequence does to 2 MiB of huge pages may need so many of them at most
 
 
 @dataclass
@@ -427,7 +426,7 @@ class Drawing:
 
     def draw_mremap(self) -> Any:
         found = self.chosen()
-        if found is None:
+        if found is None or self.page == HUGE:  # hugetlb: see KINDS
             return None
         who, processes, part = found
         start, end = part.start, part.start + part.length

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ptcalc.workload import events as ev
-from tests.reference.address_space import PAGE, PMD_SIZE, SPANS
+from tests.reference.address_space import PAGE, PMD_SIZE, SPANS, SWITCHABLE
 from tests.reference.process import Piece, Process, Table
 from tests.reference.touching import CHUNK, Region, Touching
 
@@ -159,7 +159,7 @@ class Changing(Touching):
         never = action.sharing == "never"
         chosen = {a.mapping for a in process.areas} if action.mapping is None else {action.mapping}
         for area in list(process.areas):
-            if area.mapping in chosen and self.policy in ("file-shared", "map-shared-pt", "mshare"):
+            if area.mapping in chosen and self.policy in SWITCHABLE:
                 if never and self.member(area):
                     self._out(process, area.mapping)
                 self._change(process, area.va, area.va + area.length, lambda a: replace(a, never=never), drop=False)

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from ptcalc.workload import events as ev
-from tests.reference.address_space import PAGE, PMD_SIZE, SPANS, Area
+from tests.reference.address_space import PAGE, PMD_SIZE, SPANS, SWITCHABLE, Area
 from tests.reference.changing import Changing
 from tests.reference.model import version_of
 from tests.reference.process import Piece, Process, Table
@@ -62,7 +62,8 @@ class Machine(Changing):
             for process in chosen:
                 self._call_change(process, action)
                 self._change_of(process, action)
-        side_effect = isinstance(action, (ev.Mprotect, ev.Userfaultfd, ev.Softdirty, ev.Switch, ev.Mremap))
+        side_effect = isinstance(action, (ev.Mprotect, ev.Userfaultfd, ev.Softdirty, ev.Mremap))
+        side_effect |= isinstance(action, ev.Switch) and self.policy in SWITCHABLE  # elsewhere it is no switch at all
         if refault and (side_effect or (isinstance(action, ev.Madvise) and action.advice == "collapse")):
             lost = [p for p in self.processes if p in chosen or had[p.number] - self._mapped_by(p)]
             self._access(self._in_use(lost))
@@ -266,6 +267,10 @@ class Machine(Changing):
                 self._remove(area, start, end)
 
     def _remove(self, area: Area, start: int, end: int) -> None:
+        if area.backing == "shmem" and self.workload.segments[area.file[0]].resident in (None, "all"):
+            # READING: all of it is in memory, so that what a hole leaves of a huge page is small pages.
+            edges = {at // PMD_SIZE for at in (start, end) if at % PMD_SIZE and at < area.file_size}
+            self.broken.update((area.file, chunk) for chunk in edges)
         for (file, chunk), held in self.held.items():
             first, last = chunk * PMD_SIZE, (chunk + 1) * PMD_SIZE
             if file == area.file and first < end and start < last:

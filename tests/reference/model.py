@@ -192,9 +192,10 @@ def _best_classes(
         used.setdefault((area.file, mine), []).extend(
             ((name, process), (copy.file[0], first)) for first in cache[known]
         )
-    best: dict[tuple[str, int, str], tuple[int, Key]] = {}
+    best: dict[tuple[str, int, str], tuple[tuple[int, int], Key]] = {}
     for (file, mine), entries in used.items():
-        saves = len(set(entries)) - len({first for _, first in entries})
+        # READING: of classes that save as much, the one with more tables.
+        saves = len(set(entries)) - len({first for _, first in entries}), len(set(entries))
         if file not in best or saves > best[file][0]:
             best[file] = (saves, mine)
     return {

@@ -45,6 +45,7 @@ class Touching:
         self.processes: list[Process] = []
         self.born = self.parts = 0
         self.cache: dict[Key, Table] = {}  # tables that a file keeps
+        self.broken: set[tuple[Any, int]] = set()  # chunks that a hole has left small pages of
         self.held: dict[tuple[Any, int], set[int]] = {}  # pages in memory by chunk of a file
         self.ends: dict[tuple[str, int], int] = {}  # files that were truncated: (segment, piece) -> end
         self.regions: dict[str, Region] = {}
@@ -210,7 +211,7 @@ class Touching:
     def decide(self, fresh: set[Any], accesses: list[Access]) -> None:
         """Say which of the chunks that are brought into memory are huge pages."""
         for _, area, at, _, _ in accesses:
-            if (area.file, at // PMD_SIZE) in fresh and makes_huge(area, at):
+            if (area.file, at // PMD_SIZE) in fresh - self.broken and makes_huge(area, at):
                 self.rules.huge.add((area.file, at // PMD_SIZE))
 
     def _call_touches(self, accesses: list[Access]) -> None:
