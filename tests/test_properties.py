@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,8 @@ from tests.reference.policies import POLICIES
 from tests.reference.touch import touched_pages
 from tests.strategies import GIB, PAGE, SLOT, Document
 from tests.test_engine_against_reference import thorough
+
+pytestmark = pytest.mark.many
 
 TABLE = 4096
 Figures = dict[str, tuple[int, dict[str, int], dict[str, int]]]

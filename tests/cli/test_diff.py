@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import ptcalc
+from ptcalc.cli.main import main
+from ptcalc.report.json_report import render
 from tests.cli.conftest import WORKLOAD, Run
 
 
@@ -74,18 +77,22 @@ def test_pipes(workload: Path, edited: Path, run: Run) -> None:
         (["small.yaml"], "Missing argument 'NEW'"),
     ],
 )
-def test_bad_input(arguments: list[str], said: str, workload: Path, run: Run) -> None:
+def test_bad_input(
+    arguments: list[str], said: str, workload: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """One message, nothing printed, exit code 2."""
     folder = workload.parent
-    good = run("estimate", workload, "--format", "json").stdout.decode()
+    good = render(ptcalc.to_dict(ptcalc.estimate(ptcalc.load(workload), policies=["today"])))
     (folder / "cut.json").write_text(good[:-300])
     (folder / "other.json").write_text(good.replace("estimate/1", "estimate/2", 1))
     (folder / "nan.json").write_text(good.replace('"used_bytes": ', '"used_bytes": NaN, "x": ', 1))
     (folder / "deep.json").write_text('{"schema": ' * 100_000)
     (folder / "broken.yaml").write_text("version: 2\n")
+    monkeypatch.chdir(folder)
 
-    result = run("diff", *arguments, cwd=folder)
+    assert main(["diff", *arguments]) == 2
 
-    assert (result.returncode, result.stdout) == (2, b"")
-    assert said in result.stderr.decode()
-    assert b"Traceback" not in result.stderr
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert "Traceback" not in err

@@ -74,7 +74,7 @@ def test_check_judges_the_chosen_policies(workload: Path, capsys: pytest.Capture
         (["estimate", "{}", "--choice", "phases=zero"], "POLICY.NAME=VALUE"),
         (["estimate", "{}", "--choice", "file-shared.phase=zero"], "accepted: phases"),
         (["estimate", "{}", "--choice", "file-shared.phases=two"], "accepted: every, zero"),
-        (["estimate", "{}", "--choice", "today.phases=zero"], "there is none"),
+        (["estimate", "{}", "--choice", "private.phases=zero"], "there is none"),
         (
             ["estimate", "{}", "--choice", "file-shared.phases=zero", "--choice", "file-shared.phases=every"],
             "given two values",

@@ -106,6 +106,7 @@ def _same(rows: Iterable[ptcalc.Row], estimate: ptcalc.Estimate) -> None:
         assert (row.arch, row.kernel) == (estimate.arch, estimate.kernel)
 
 
+@pytest.mark.many
 def test_grid_points_are_estimates(file: Path) -> None:
     """Twenty points of a grid over four axes, under every policy."""
     vary: dict[str, list[str]] = {

@@ -66,6 +66,7 @@ def test_the_page_of_a_grid(file: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert cells[-1].lstrip("-0123456789.,") == marks[risks["3000"]]
 
 
+@pytest.mark.many
 def test_rows_of_a_large_grid_are_estimates() -> None:
     """A random sample of 500 of 48,000 grid points: every figure under every policy is that of a file that says so."""
     sizes, addresses = [f"{size}MiB" for size in range(1000, 300_000, 15_000)], range(0x60000000, 0x60200000, 0x1A000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,6 +61,7 @@ def sound(found: Recommendations) -> None:
         assert render_fragment(found, found.find(found.start), form)
 
 
+@pytest.mark.many
 @thorough()
 @given(make.workloads(), st.sampled_from(["2 GiB", "6 GiB", "64 GiB"]))
 def test_recommendations_are_sound(document: Document, memory: str) -> None:
@@ -83,6 +85,7 @@ def test_recommendations_are_sound(document: Document, memory: str) -> None:
             assert dict(values(advice, "cmdline"))["hugepages"] == str(pages_of(document, GIB, moved=True))
 
 
+@pytest.mark.many
 @thorough()
 @given(make.short_pools())
 def test_short_pools_are_filled(document: Document) -> None:

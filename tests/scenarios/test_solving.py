@@ -125,6 +125,7 @@ def test_processes_are_those_of_estimate(given: dict[str, Any], target: Target) 
         assert answer.fails_at > answer.value or not answer.value
 
 
+@pytest.mark.many
 @settings(deadline=None, max_examples=8)
 @given(variations, targets, st.sampled_from(POLICIES))
 def test_one_group_against_a_scan(given: dict[str, Any], target: Target, policy: str) -> None:
@@ -137,6 +138,7 @@ def test_one_group_against_a_scan(given: dict[str, Any], target: Target, policy:
     is_last(answer, workload.positions, ("processes", "server", "count"), values, target)
 
 
+@pytest.mark.many
 @settings(deadline=None, max_examples=8)
 @given(variations, targets, st.sampled_from(POLICIES))
 def test_memory_against_a_scan(given: dict[str, Any], target: Target, policy: str) -> None:
@@ -156,6 +158,7 @@ def test_memory_against_a_scan(given: dict[str, Any], target: Target, policy: st
         is_last(answer, workload.positions, path, values, target, -MIB)
 
 
+@pytest.mark.many
 @settings(deadline=None, max_examples=4)
 @given(variations, targets, st.sampled_from(POLICIES))
 def test_size_against_a_scan(given: dict[str, Any], target: Target, policy: str) -> None:
@@ -177,6 +180,7 @@ TEETH: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.many
 @pytest.mark.parametrize(("given", "policy"), TEETH, ids=[policy for _, policy in TEETH])
 def test_size_where_a_larger_one_needs_less(given: dict[str, Any], policy: str) -> None:
     """The answer is the last of all, though some below it fail."""

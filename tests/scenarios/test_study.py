@@ -111,6 +111,7 @@ def blocks(draw: st.DrawFn, document: Document) -> tuple[Positions, Block]:
     return positions, Block(rows, columns)
 
 
+@pytest.mark.many
 @thorough()
 @given(st.data())
 def test_scenarios_of_exact_touches(data: st.DataObject) -> None:
@@ -119,6 +120,7 @@ def test_scenarios_of_exact_touches(data: st.DataObject) -> None:
     agree(*data.draw(blocks(document)))
 
 
+@pytest.mark.many
 @thorough()
 @given(st.data())
 def test_scenarios_of_draws(data: st.DataObject) -> None:
@@ -127,6 +129,7 @@ def test_scenarios_of_draws(data: st.DataObject) -> None:
     agree(*data.draw(blocks(document)))
 
 
+@pytest.mark.many
 @thorough()
 @given(st.data())
 def test_scenarios_of_short_pools(data: st.DataObject) -> None:
