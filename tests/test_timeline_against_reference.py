@@ -33,7 +33,7 @@ def seen(step: Step) -> Census:
     vmpte: Counter[tuple[str, str, int]] = Counter()
     for one in step.classes:
         vmpte[one.group, one.label, one.vmpte_bytes] += one.count
-    sharers = (step.sharers.least, step.sharers.mean, step.sharers.most) if step.sharers else None
+    sharers = (step.sharers.least, round(step.sharers.mean, 6), step.sharers.most) if step.sharers else None
     return Census(
         levels={level: counts for level, counts in levels.items() if any(counts)},
         vmpte=+vmpte,
@@ -43,12 +43,8 @@ def seen(step: Step) -> Census:
 
 
 def differences(got: Census, wanted: Census) -> dict[str, tuple[Any, Any]]:
-    """Return what differs, as (got, wanted).
-
-    Tables and VmPTE are compared.  Sharers and the pages of walks are not: there the engine takes the touches of one
-    process for independent ones, where the model looks at every page.
-    """
-    names = ("levels", "vmpte")
+    """Return what differs, as (got, wanted)."""
+    names = ("levels", "vmpte", "sharers")
     return {name: (getattr(got, name), getattr(wanted, name)) for name in names
             if getattr(got, name) != getattr(wanted, name)}  # fmt: skip
 

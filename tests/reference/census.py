@@ -19,8 +19,8 @@ TABLE = 4096
 @dataclass(frozen=True)
 class Census:
     """Tables as (private, shared, cached) by level; VmPTE as a count of (group, label, bytes); users of the lowest
-    shared level as (least, mean, most); walks by segment as (tables per page: least, mean, most; tables; entries;
-    processes).
+    shared level as (least, mean, most), rounded; walks by segment as (tables per page: least, mean, most; tables;
+    entries; processes).
     """
 
     levels: dict[str, tuple[int, int, int]]
@@ -62,7 +62,7 @@ def census(machine: Machine) -> Census:
     return Census(
         levels={level: tuple(counts) for level, counts in levels.items() if any(counts)},  # type: ignore[misc]
         vmpte=Counter((p.group, p.label, vmpte_of(machine, p)) for p in machine.processes),
-        sharers=(min(lowest), sum(lowest) / len(lowest), max(lowest)) if lowest else None,
+        sharers=(min(lowest), round(sum(lowest) / len(lowest), 6), max(lowest)) if lowest else None,
         walks={name: walk(machine, name) for name in machine.workload.segments},
     )
 
@@ -84,7 +84,7 @@ def walk(machine: Machine, segment: str) -> tuple[tuple[int, float, int], int, i
     least, most = (min(pages.values()), max(pages.values())) if pages else (0, 0)
     mean = sum(pages.values()) / len(pages) if pages else 0.0
     users = {number for table in found for number, _ in table.users}
-    return (least, mean, most), len(found), entries, len(users)
+    return (least, round(mean, 6), most), len(found), entries, len(users)
 
 
 def conserve(machine: Machine) -> None:
