@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 import ptcalc
 from tests import strategies as make
@@ -40,15 +41,15 @@ def both(document: Document, policy: str) -> tuple[Any, Counted]:
     return ptcalc.estimate(workload, policies=[policy]).policy(policy), count(workload, policy)
 
 
-def agree(document: Document) -> None:
+def agree(document: Document, policies: tuple[str, ...] = POLICIES, choices: dict[str, str] | None = None) -> None:
     """Compare every figure of every policy."""
     workload = ptcalc.loads(make.text_of(document))
-    estimate = ptcalc.estimate(workload)
-    assert [result.policy for result in estimate.policies] == list(POLICIES)
+    estimate = ptcalc.estimate(workload, policies=list(policies), choices=choices)
+    assert [result.policy for result in estimate.policies] == list(policies)
     for result in estimate.policies:
-        model = count(workload, result.policy)
+        model = count(workload, result.policy, choices=choices)
         tables = result.page_tables
-        note = f"{result.policy}\n{make.text_of(document)}"
+        note = f"{result.policy} {choices}\n{make.text_of(document)}"
         got = {level.level: level.tables for level in tables.levels}
         assert {name: n for name, n in got.items() if n} == {n: k for n, k in model.levels.items() if k}, note
         assert tables.used_bytes == model.used_bytes, note
@@ -80,6 +81,17 @@ def test_hugetlb(document: Document) -> None:
     agree(document)
 
 
+def other_answers() -> st.SearchStrategy[dict[str, str]]:
+    """Draw answers to what the proposal leaves open, of which the model knows both."""
+    both = {
+        "file-shared.chunks": ["whole", "file_end"],
+        "file-shared.read_only": ["own_set", "rw_set"],
+        "file-shared.ragged_pmd": ["share_ptes", "private"],
+        "file-shared.huge_leaves": ["shared", "private"],
+    }
+    return st.fixed_dictionaries({name: st.sampled_from(values) for name, values in both.items()})
+
+
 def refusing_beside_willing() -> Document:
     """One who refuses huge pages, in a shared set with one who would have them and touches nothing."""
     refuses = {"segment": "s0", "madvise": "nohugepage", "touch": {"ranges": [{"start": 0, "length": 1}]}}
@@ -100,6 +112,12 @@ def refusing_beside_willing() -> Document:
 @given(make.workloads(backings=("shmem", "file")))
 def test_page_cache(document: Document) -> None:
     agree(document)
+
+
+@thorough()
+@given(make.workloads(backings=("shmem", "file", "hugetlb")), other_answers())
+def test_other_answers_to_open_choices(document: Document, choices: dict[str, str]) -> None:
+    agree(document, ("file-shared",), choices)
 
 
 @thorough(0.5)

@@ -17,7 +17,7 @@ from tests.kernel.sequences import Sequence, draw
 from tests.reference.census import Census, census, conserve
 from tests.reference.events import Machine
 from tests.reference.policies import POLICIES
-from tests.test_engine_against_reference import thorough
+from tests.test_engine_against_reference import other_answers, thorough
 
 
 def text_of(sequence: Sequence) -> str:
@@ -49,18 +49,18 @@ def differences(got: Census, wanted: Census) -> dict[str, tuple[Any, Any]]:
             if getattr(got, name) != getattr(wanted, name)}  # fmt: skip
 
 
-def agree(sequence: Sequence, policies: tuple[str, ...]) -> None:
+def agree(sequence: Sequence, policies: tuple[str, ...], choices: dict[str, str] | None = None) -> None:
     """Compare every figure of every step, and what is read with what was written."""
     workload = ptcalc.loads(text_of(sequence))
     assert [(e.action, e.refault) for e in workload.events] == [(e.action, e.refault) for e in sequence.events]
-    for policy in ptcalc.follow_timeline(workload, policies=policies).policies:
-        machine = Machine(workload, policy.policy)
+    for policy in ptcalc.follow_timeline(workload, policies=policies, choices=choices).policies:
+        machine = Machine(workload, policy.policy, choices)
         for number, step in enumerate(policy.steps):
             if number:
                 machine.run(workload.events[number - 1])
             conserve(machine)
             wrong = differences(seen(step), census(machine))
-            assert not wrong, (policy.policy, number, wrong, text_of(sequence))
+            assert not wrong, (policy.policy, choices, number, wrong, text_of(sequence))
         for group in {process.group for process in machine.processes}:
             machine.run(ev.Event(ev.Exit(ev.Chosen(group))))
         machine.run(ev.Event(ev.Pressure()))
@@ -83,3 +83,9 @@ def test_what_would_be_shared(seed: int, length: int) -> None:
 @given(st.sampled_from(["base", "private"]), st.integers(0, 1 << 30), st.integers(1, 8))
 def test_what_a_kernel_can_follow(kind: str, seed: int, length: int) -> None:
     agree(draw(kind, seed, length), AS_WRITTEN)
+
+
+@thorough(0.1)
+@given(st.sampled_from(["proposals", "base"]), st.integers(0, 1 << 30), st.integers(1, 6), other_answers())
+def test_other_answers_to_open_choices(kind: str, seed: int, length: int, choices: dict[str, str]) -> None:
+    agree(draw(kind, seed, length), ("file-shared",), choices)

@@ -110,6 +110,7 @@ class Geometry:
     a file keeps a PTE table in deposit, as those of anonymous memory do everywhere (arch_needs_pgtable_deposit).
     ``has_thp``: it has transparent huge pages at all; ``has_file_thp``: also of shmem and files, whose folios end at
     MAX_PAGECACHE_ORDER (include/linux/pagemap.h), 2^11 base pages.  ``low_zones``: None where machines differ too much.
+    ``write_bit_above``: an entry that points to a table can forbid writing to all that is reached through it.
     ``guests``: whose rules second-level tables follow (`ptcalc.arch.second_level`); None: not known.
     ``small_process``: tables of the
     other levels that a trivial process has (program, libraries, stack), beside its root.  ``written``: what a config
@@ -131,6 +132,7 @@ class Geometry:
     has_file_thp: bool = True
     thp_keeps_tables: bool = False
     pmd_sharing_since: Version | None
+    write_bit_above: bool = False
     guests: Literal["x86_64", "arm64"] | None = None
     grows: tuple[Growth, ...] = ()
     low_zones: LowZones | None = None

@@ -40,6 +40,7 @@ def _x86_64(name: str, title: str, p4d: tuple[Level, ...], root_span: int, *, pt
         huge_pages={2 * MIB: "pmd", GIB: "pud"},
         default_huge_page=2 * MIB,
         pmd_sharing_since=(2, 6),
+        write_bit_above=True,  # the R/W bits of all levels are ANDed (Intel SDM 3A, 4.6)
         guests="x86_64",
         kernel_stack=16 * KIB,
         # DMA (16 MiB) and DMA32; RAM below 4 GiB ends at the PCI hole, at 3 GiB on most machines

@@ -39,6 +39,7 @@ SAFE = 1 << 53  # whole numbers below are exact in JavaScript
 CLASSES = "which protection or address is shared depends on what each process touches"
 BLOCKED = "some processes ask for huge pages and others do not: who gets them depends on what each one touches"
 GUESTS = "second-level tables of guests depend on what each guest touches"
+WINDOWS = "an open choice shares other tables than those that lie wholly inside a mapping"
 COPIES = "there is a segment for each process of a group: how many sharers each has depends on more than amounts"
 
 
@@ -180,6 +181,8 @@ def _stop(outcome: Outcome) -> dict[str, Any]:
         rule = rule if rule is not None and rule.may.any() else None
         if rule is None and (thp is None or place):
             continue
+        if rule is not None and rule.window is not None:
+            raise NotLive(WINDOWS)
         whole = view.wholes(min(level.span, HIGHEST_ADDRESS), rule)
         placed.append(place)
         columns += [each[vmas.of_row] for each in (whole.first, whole.last, whole.scope, whole.shift)]

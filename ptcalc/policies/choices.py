@@ -9,11 +9,8 @@ from ptcalc.policies.base import Choice
 # What is no choice here, and why: the letter of the question, and the answer that is built in.
 SETTLED = (
     ("6.2-d", "the first mapper's table is the file's at once, at its first fault"),
-    ("6.2-e", "a read-only mapper does not use the set for reading and writing: it has a set of its own"),
-    ("6.2-i", "where a PMD table cannot be shared, the PTE tables below it are, from a PMD table of one's own"),
-    ("6.2-j", "PMD leaves lie in PMD tables, which are shared with them"),
     ("6.2-k", "accessed and dirty bits of all sharers are one; RSS counts what a process has touched itself"),
-    ("6.2-l", "locked and unlocked mappings share (VM_LOCKED is ignored)"),
+    ("6.2-l", "locked and unlocked mappings share (VM_LOCKED is ignored); a workload does not say what is locked"),
 )
 
 

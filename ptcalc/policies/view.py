@@ -22,6 +22,7 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 SHMEM, FILE, HUGETLB, PRIVATE = range(len(BACKINGS))
+_FAR = 1 << 62  # beyond every table
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,13 @@ class Sharing:
 
     Equal ``keys`` and equal phase of the address
     against the file, which is what makes the entries of two mappings equal.
+
+    ``window``: the addresses between which whole tables may be one, lo <= address < hi, where that is not the VMA.
     """
 
     may: Flags
     keys: tuple[Ints, ...]
+    window: tuple[Ints, Ints] | None = None
 
 
 SharingRule = Callable[["View", str], Sharing | None]
@@ -177,7 +181,7 @@ class View:
         scope, shift, first, last = whole.scope, whole.shift, whole.first, whole.last
         family, origin = whole.family, whole.origin
         vma = self.vmas.of_row[self.run_row[found.run]]
-        parts = [found.clipped(np.int64(-(1 << 62)), first[vma]), found.clipped(last[vma], np.int64(1 << 62))]  # type: ignore[arg-type]
+        edges = [found.clipped(np.int64(-(1 << 62)), first[vma]), found.clipped(last[vma], np.int64(1 << 62))]  # type: ignore[arg-type]
         inside = found.clipped(first[vma], last[vma])
         vma = self.vmas.of_row[self.run_row[inside.run]]
         if thp is not None:
@@ -186,9 +190,14 @@ class View:
             keeps = ~thp.may_block[self.run_row[inside.run]]
             inside = replace(inside, role=np.where(keeps, FIRM, TOUCHES).astype(np.int8))
             vma = self.vmas.of_row[self.run_row[inside.run]]
-        parts.append(inside.moved(scope[vma], shift[vma], span))
+        if rule is None or rule.window is None:
+            parts = [*edges, inside.moved(scope[vma], shift[vma], span)]
+        else:
+            # Beyond whole chunks there are no huge pages that take a table away.
+            firm = [replace(edge, role=np.full(len(edge.run), FIRM, np.int8)) for edge in edges]
+            parts = [part for each in (*(firm if thp else edges), inside) for part in self._split(each, whole, span)]
         if thp is not None and thp.may_block.any():
-            parts.append(self._blocks(thp, scope, shift, first, last, span))
+            parts += self._blocks(thp, whole, span)
         by_file = np.arange(len(family)) >= self.homes
         return LevelCovers(name, span, Covers.concatenate(parts), family, origin, by_file, fixed)
 
@@ -199,12 +208,16 @@ class View:
         """
         first = -(-self.vmas.start // span)
         last = np.maximum(self.vmas.end // span, first)
+        low, high = first, last
         scope = self.home[self.vmas.row]
         shift = np.zeros(len(scope), np.int64)
         family = np.arange(self.homes)
         origin = np.zeros(self.homes, np.int64)
         if rule is not None:
             sets, may = self.sets(rule, span), rule.may
+            if rule.window is not None:
+                low = np.where(may, -(-rule.window[0] // span), first)
+                high = np.where(may, np.maximum(rule.window[1] // span, low), last)
             scope = np.where(may, sets.scope, scope)
             shift = sets.shift
             shared = int(sets.scope.max()) + 1 - self.homes
@@ -212,7 +225,20 @@ class View:
             more_family[scope[may] - self.homes] = self.homes + sets.family[may]
             more_origin[scope[may] - self.homes] = -sets.phase[may]
             family, origin = np.concatenate([family, more_family]), np.concatenate([origin, more_origin])
-        return Wholes(first, last, scope, shift, family, origin)
+        return Wholes(first, last, low, high, scope, shift, family, origin)
+
+    def _split(self, found: Covers, whole: Wholes, span: int) -> list[Covers]:
+        """Return tables as those in the home of their row, and those in the sets of shared tables."""
+
+        def part(lo: Ints, hi: Ints) -> Covers:
+            return found.clipped(lo, hi)
+
+        vma = self.vmas.of_row[self.run_row[found.run]]
+        far = np.full(len(vma), 1 << 62)
+        shared = part(whole.low[vma], whole.high[vma])
+        moved = self.vmas.of_row[self.run_row[shared.run]]
+        shared = shared.moved(whole.scope[moved], whole.shift[moved], span)
+        return [part(-far, whole.low[vma]), part(whole.high[vma], far), shared]
 
     def thp(self) -> Thp | None:
         """Return which rows find huge pages in the chunks inside their VMA; None if no segment has any."""
@@ -241,9 +267,10 @@ class View:
             advising=advising[self.run_row],
         )
 
-    def _blocks(self, thp: Thp, scope: Ints, shift: Ints, first: Ints, last: Ints, span: int) -> Covers:
+    def _blocks(self, thp: Thp, whole: Wholes, span: int) -> list[Covers]:
         """Return where advising processes make chunks huge under the VMAs of those that do not advise."""
         rows, vmas = self.rows, self.vmas
+        scope, shift, first, last = whole.scope, whole.shift, whole.first, whole.last
         # In the coordinates of the file, whatever the address at which the adviser maps it.
         shifted = (rows.start - rows.file_offset)[self.run_row]
         touched = self.touched
@@ -257,39 +284,47 @@ class View:
         file_of = rows.file[self.run_row[made_run]]
         blocked = np.zeros(len(vmas.row), bool)
         blocked[vmas.of_row[thp.may_block]] = True
-        parts = []
+        parts: list[Covers] = []
         seen: set[tuple[int, int]] = set()
         for vma in np.flatnonzero(blocked):
             here = np.flatnonzero(file_of == rows.file[vmas.row[vma]])
-            shared = int(scope[vma]) >= self.groups
-            if shared and (int(scope[vma]), int(rows.file[vmas.row[vma]])) in seen:
-                continue
-            seen.add((int(scope[vma]), int(rows.file[vmas.row[vma]])))
-            part = made.take(here)
-            many = len(here)
-            to_axis = int(self.delta()[vma]) // span - int(shift[vma])
-            moved = Covers(
-                made_run[here], np.full(many, int(scope[vma])), part.lo + to_axis, part.hi + to_axis, part.log_empty,
-                part.held, np.where(part.stride > 0, part.anchor + to_axis * span, 0), part.stride,
-                np.full(many, BLOCKS, np.int8),
-            )  # fmt: skip
-            if int(scope[vma]) < self.homes:
-                # Beside whole chunks, a home holds the tables of ragged ends, which are never huge.
-                moved = moved.clipped(first[vma], last[vma])
-            parts.append(moved)
-        return Covers.concatenate(parts)
+            axis, file = int(scope[vma]), int(rows.file[vmas.row[vma]])
+            low, high = int(first[vma]), int(last[vma])
+            # Beside whole chunks, a home holds the tables of ragged ends, which are never huge.
+            places = [(axis, int(shift[vma]), low, high)]
+            if axis >= self.homes:
+                home, ends = int(self.home[vmas.row[vma]]), (int(whole.low[vma]), int(whole.high[vma]))
+                places = [(axis, int(shift[vma]), -_FAR, _FAR), (home, 0, low, ends[0]), (home, 0, ends[1], high)]
+            if axis >= self.groups and (axis, file) in seen:
+                del places[0]
+            seen.add((axis, file))
+            part, many = made.take(here), len(here)
+            for axis, start, lo, hi in places:
+                if lo >= hi:
+                    continue
+                to_axis = int(self.delta()[vma]) // span - start
+                moved = Covers(
+                    made_run[here], np.full(many, axis), part.lo + to_axis, part.hi + to_axis, part.log_empty,
+                    part.held, np.where(part.stride > 0, part.anchor + to_axis * span, 0), part.stride,
+                    np.full(many, BLOCKS, np.int8),
+                )  # fmt: skip
+                parts.append(moved.clipped(np.int64(lo), np.int64(hi)))  # type: ignore[arg-type]
+        return parts
 
 
 @dataclass(frozen=True, slots=True)
 class Wholes:
     """The tables of one level that lie wholly inside a VMA: first <= index < last, shape (V,).
 
-    They live in ``scope``, a home or a set of shared tables, whose table 0 is table ``shift`` of the VMA's addresses;
+    Those with low <= index < high live in ``scope``, a home or a set of shared tables, whose table 0 is table ``shift``
+    of the VMA's addresses; where a policy shares less or more than what is whole, the others are in the row's home.
     ``family`` and ``origin`` of the scopes are those of `LevelCovers`.
     """
 
     first: Ints
     last: Ints
+    low: Ints
+    high: Ints
     scope: Ints
     shift: Ints
     family: Ints

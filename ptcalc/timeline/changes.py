@@ -215,8 +215,9 @@ def allowed(ground: Ground, vmas: Intervals[Vma]) -> list[list[tuple[int, int, S
         if sharing is None or not sharing.may.any():
             continue
         span = ground.span(place)
+        whole = view.wholes(span, sharing)
         for vma, scope in scopes_of(view, sharing, view.sets(sharing, span), place):
-            lo, hi = -(-int(view.vmas.start[vma]) // span), int(view.vmas.end[vma]) // span
+            lo, hi = int(whole.low[vma]), int(whole.high[vma])
             if lo < hi:
                 out[place].append((lo, hi, scope))
     return out

@@ -19,10 +19,10 @@ processes:
 """
 
 
-def tables(**choices: str) -> int:
+def tables(text: str = WORKLOAD, **choices: str) -> int:
     """Tables of all processes under file-shared."""
     answers = {f"file-shared.{name}": value for name, value in choices.items()}
-    estimate = ptcalc.estimate(ptcalc.loads(WORKLOAD), policies=["file-shared"], choices=answers)
+    estimate = ptcalc.estimate(ptcalc.loads(text), policies=["file-shared"], choices=answers)
     return estimate.policies[0].page_tables.used_bytes // TABLE
 
 
@@ -45,6 +45,63 @@ CODE_PRIVATE = 2 * (512 + 1 + 1)
 )
 def test_each_answer_has_its_number_of_tables(choices: dict[str, str], expected: int) -> None:
     assert expected == tables(**choices)
+
+
+ENDS = """
+version: 1
+name: ends
+host: {memory: 64 GiB}
+segments: {s: {size: 3073 MiB, backing: shmem, thp: %s}}
+processes:
+  writers: {count: 3, mappings: [{segment: s, address: 0x8000000000, length: %s}]}
+  readers: {count: 4, mappings: [{segment: s, address: 0x8000000000, protection: r, access: read}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("choices", "thp", "written", "expected"),
+    [
+        # Writers: 512 PTE tables and a PMD table for all, and one of each for the last MiB, and a PUD table.  Readers:
+        # 1536 and 3 for all, and one of each for the last MiB.
+        ({}, "never", "1025 MiB", 513 + 3 * 3 + 1539 + 4 * 3),
+        # What the readers map ends with the file, what the writers map does not.
+        ({"chunks": "file_end"}, "never", "1025 MiB", 513 + 3 * 3 + 1539 + 2 + 4),
+        # The writers' set is a part of the readers'.
+        ({"read_only": "rw_set"}, "never", "1025 MiB", 3 * 3 + 1539 + 4 * 3),
+        ({"read_only": "rw_set", "protections": "rw"}, "never", "1025 MiB", 3 * 3 + 1539 + 4 * 3),
+        # No whole PTE table lies in a GiB that is not whole, so that the answers are one ...
+        ({"ragged_pmd": "private"}, "never", "1025 MiB", 513 + 3 * 3 + 1539 + 4 * 3),
+        # ... but with 511 MiB more there are 256 of each writer.
+        ({}, "never", "1536 MiB", 769 + 3 * 2 + 1539 + 4 * 3),
+        ({"ragged_pmd": "private"}, "never", "1536 MiB", 513 + 3 * (256 + 2) + 1539 + 4 * 3),
+        # Huge pages have no PTE tables but for the ends, and PMD tables are of each process.
+        ({}, "always", "1025 MiB", 1 + 3 * 3 + 3 + 4 * 3),
+        ({"huge_leaves": "private"}, "always", "1025 MiB", 3 * 4 + 4 * 6),
+        ({"huge_leaves": "private"}, "never", "1025 MiB", 513 + 3 * 3 + 1539 + 4 * 3),
+        # Who refuses huge pages has PTE tables, and no leaves.
+        ({"huge_leaves": "private"}, "always", "1025 MiB, madvise: nohugepage", 513 + 3 * 3 + 4 * 6),
+    ],
+)
+def test_which_tables_are_shared(choices: dict[str, str], thp: str, written: str, expected: int) -> None:
+    assert expected == tables(ENDS % (thp, written), **choices)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (0x80C0100000, 513 + 3 * 3 + 1539 + 4 * 3),  # in the last PTE table of the readers
+        (0x80C0200000, 513 + 3 * 3 + 1537 + 3 + 4 * 3),  # in the next, under the same PMD table
+    ],
+)
+def test_a_table_that_holds_something_else_is_not_shared_at_the_end_of_a_file(address: int, expected: int) -> None:
+    text = ENDS % ("never", "1025 MiB")
+    text = text.replace("access: read}", f"access: read}}, {{segment: s, address: {address:#x}, length: 4 KiB}}")
+    assert expected == tables(text, chunks="file_end")
+
+
+def test_elsewhere_read_only_mappings_have_a_set_of_their_own() -> None:
+    text = ENDS.replace("64 GiB", "64 GiB, arch: riscv64-sv48") % ("never", "1025 MiB")
+    assert tables(text, read_only="rw_set") == tables(text)
 
 
 def test_both_answers_to_the_alignment_question_are_shown() -> None:

@@ -51,6 +51,7 @@ class Area:
     stated_end: int
     guest: int | None = None  # where a guest sees `va`
     vma: tuple[int, int] = (0, 0)
+    after: int = 1 << 100  # where the next VMA begins
 
     def attributes(self, policy: str) -> tuple[object, ...]:
         """What two neighbours must have in common to be one VMA; page_table_sharing only where it exists."""
@@ -284,4 +285,8 @@ def _merge(areas: list[Area], policy: str) -> list[Area]:
                     for k in members:
                         bounds[k] = joined
                     changed = True
-    return [replace(area, vma=bounds[number]) for number, area in enumerate(areas)]
+    starts = sorted(start for start, _ in bounds.values())
+    return [
+        replace(area, vma=bounds[number], after=next((at for at in starts if at >= bounds[number][1]), 1 << 100))
+        for number, area in enumerate(areas)
+    ]

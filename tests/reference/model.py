@@ -46,10 +46,10 @@ def counted_by(version: tuple[int, int]) -> tuple[set[str], set[str]]:
     return vmpte, machine
 
 
-def count(workload: Any, policy: str, chooser: Chooser | None = None) -> Counted:
+def count(workload: Any, policy: str, chooser: Chooser | None = None, choices: dict[str, str] | None = None) -> Counted:
     """Count the page tables of a workload under a policy, page by page."""
     layout = lay_out(workload, policy)
-    rules = Rules(policy, five_levels=workload.host.arch == "x86_64-la57")
+    rules = Rules(policy, five_levels=workload.host.arch == "x86_64-la57", choices=choices or {})
     places = _touched_places(workload, layout, chooser)
 
     _find_huge(workload, rules, layout, places)

@@ -28,6 +28,7 @@ class Rules:
     huge: set[Chunk] = field(default_factory=set)
     pt_class: dict[tuple[str, int, str], Key] = field(default_factory=dict)
     region_huge: set[str] = field(default_factory=set)
+    choices: dict[str, str] = field(default_factory=dict)  # other answers than the first to the open choices
 
     def tables(self, area: Area, place: int) -> Iterable[tuple[str, int, Key | None]]:
         """Yield (level, address of the table's first byte, shared key or None) of the page at `place` of the
@@ -104,13 +105,32 @@ class Rules:
             return None
         if area.file_size < 2 << 20 or area.vma[1] - area.vma[0] < 2 << 20:
             return None
-        if first < area.vma[0] or first + SPANS[level] > area.vma[1]:
+        last = first + SPANS[level]
+        if first < area.vma[0] or (last > area.vma[1] and not self.ends_with_its_file(area, last)):
             return None
         if area.independent and area.alignment < SPANS[level]:
             return None
+        if level == "pmd" and self.choices.get("file-shared.huge_leaves") == "private" and may_have_leaves(area):
+            return None
+        follows = level == "pte" and self.choices.get("file-shared.ragged_pmd") == "private"
+        if follows and self.file_shared_key(area, "pmd", first // SPANS["pmd"] * SPANS["pmd"]) is None:
+            return None
         # READING: the key is (file, protection) alone, so a nohugepage mapper shares the PMD table of one
         # that has none.
-        return ("file", area.file, area.protection, level, first - area.va + area.offset)
+        alike = self.choices.get("file-shared.read_only") == "rw_set"
+        return ("file", area.file, "rw" if alike else area.protection, level, first - area.va + area.offset)
+
+    def ends_with_its_file(self, area: Area, last: int) -> bool:
+        """Whether a table that reaches beyond a VMA, to `last`, may be shared since there is no more of the file."""
+        if self.choices.get("file-shared.chunks") != "file_end" or area.after < last:
+            return False
+        return area.vma[1] - area.va + area.offset >= area.file_size
+
+
+def may_have_leaves(area: Area) -> bool:
+    """Whether PMD leaves may map the file here, if the page cache has huge pages."""
+    congruent = (area.va - area.offset) % PMD_SIZE == 0
+    return area.backing in ("shmem", "file") and area.thp != "never" and area.madvise != "nohugepage" and congruent
 
 
 def map_shared_pt_class(area: Area) -> Key | None:

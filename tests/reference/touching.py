@@ -41,7 +41,7 @@ class Touching:
         self.workload, self.policy = workload, policy
         self.choices = DEFAULTS | (choices or {})
         self.layout = lay_out(workload, policy)
-        self.rules = Rules(policy, five_levels=workload.host.arch == "x86_64-la57")
+        self.rules = Rules(policy, five_levels=workload.host.arch == "x86_64-la57", choices=self.choices)
         self.processes: list[Process] = []
         self.born = self.parts = 0
         self.cache: dict[Key, Table] = {}  # tables that a file keeps
