@@ -101,6 +101,14 @@ class Ground:
         """Second-level tables of guests, as functions of the process counts."""
         return second_levels(self.view, self.layout, self.context)
 
+    @cached_property
+    def cells(self) -> dict[int, int]:
+        """Bytes of the smallest page by which each file is mapped."""
+        found: dict[int, int] = {}
+        for row in self.rows:
+            found[row.file] = min(row.page, found.get(row.file, row.page))
+        return found
+
     def span(self, place: int) -> int:
         """Bytes of address space of a table."""
         from ptcalc.arch.geometry import HIGHEST_ADDRESS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptcalc.engine.covers import EXACT
+from ptcalc.engine.covers import RANDOM
 from ptcalc.layout.rows import BACKINGS
 from ptcalc.timeline.ground import Ground
 from ptcalc.timeline.life import Life, mode
@@ -27,7 +27,7 @@ def leaves_of(ground: Ground, life: Life) -> Intervals[bool]:
             continue
         first, last = -(-(lo + vma.moved) // size), (hi + vma.moved) // size
         for start, end, runs in life.used.within(lo, hi):
-            if all(run.kind == EXACT for run in runs):
+            if all(run.kind != RANDOM for run in runs):
                 low, high = max((start + vma.moved) // size, first), min(-(-(end + vma.moved) // size), last)
                 for a, b in _bare(ground, life, low, high):
                     out = out.set(a * size - vma.moved, b * size - vma.moved, True)

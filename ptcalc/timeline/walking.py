@@ -6,11 +6,15 @@ a table of its own, one for each set of shared tables.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from ptcalc.engine.covers import BLOCKS, EXACT, RANDOM
-from ptcalc.timeline.ground import Ground
-from ptcalc.timeline.life import Hook, Key, Life, Scope, mode
+from ptcalc.engine.covers import BLOCKS, EXACT
+from ptcalc.policies.mshare import Mshare
+from ptcalc.timeline.ground import PRIVATE, Ground, Row
+from ptcalc.timeline.life import Hook, Hooks, Key, Life, mode
+from ptcalc.timeline.mapcount import NOTHING, Claim, Spread, Tally, spreads_of, tally
 from ptcalc.timeline.runs import Run
 from ptcalc.timeline.tables import Reach, count
 from ptcalc.workload.intervals import Intervals
@@ -31,12 +35,19 @@ class Walked(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """Pages from lo to hi of a segment that one process has in use, with the probability that it has one of them."""
+    """Pages of a file that one process reaches by leaves of ``grain`` bytes.
 
-    lo: int
-    hi: int
-    share: float
+    ``run`` lies on an axis on which the file begins at ``origin``; ``shift``: index of a table there less that on the
+    axis of its set.
+    """
+
+    file: int
     key: Key | None
+    run: Run
+    origin: int
+    shift: int
+    place: int
+    grain: int
 
 
 def leaf_place(ground: Ground, page: int) -> int:
@@ -93,154 +104,216 @@ def _windows(ground: Ground, life: Life, lo: int, hi: int) -> list[tuple[int, in
 def walk(world: World, segment: int, lo: int = 0, hi: int = WHOLE) -> Walked:
     """Return what reaching all pages of a segment (positions from lo to hi, as mapped) visits."""
     ground = world.ground
-    name = list(ground.plan.segments)[segment]
-    page = ground.plan.segments[name].page
-    place = leaf_place(ground, page)
-    span = ground.span(place)
-    tables = 0.0
-    flushed = 0
-    edges: dict[int, list[tuple[int, float, int, Key | None]]] = {}
-    shared: dict[Key, dict[Reach, int]] = {}
+    tables, flushed = 0.0, 0
+    claims: dict[tuple[int, bool], Counter[Claim]] = {}  # by file; True: private memory, pages of each process
+    shared: dict[Key, Counter[_Part]] = {}
+    base = ground.context.geometry.base_page
+    files = {file: (first, ground.cells.get(file, base)) for file, first, _, _ in world.files_of(segment)}
     for cohort in world.population:
         life = cohort.state
         if segment not in world.segments_of(life):
             continue
-        parts, own = _parts(world, life, segment, place)
-        here = [part for part in parts if part.lo < hi and part.hi > lo]
-        if here:
-            flushed += cohort.count
-        for part in here:
-            low, high = max(part.lo, lo), min(part.hi, hi)
-            edges.setdefault(low, []).append((cohort.count, part.share, +1, part.key))
-            edges.setdefault(high, []).append((cohort.count, part.share, -1, part.key))
-        tables += cohort.count * _own_tables(ground, life, own, segment, lo, hi, span, world)
-    for key in world.tables.hooked:
-        if key.place == place and (
-            key.region == segment or (key.region < 0 and key.file in world.file_numbers(segment))
-        ):
-            shared[key] = world.tables.hooked[key]
-            first, last = world.axis_window(key, segment, lo, hi, span)
-            clipped = {
-                reach._replace(lo=max(reach.lo, first), hi=min(reach.hi, last), times=0): (
-                    reach.times if reach.role == BLOCKS else times
-                )
-                for reach, times in shared[key].items()
-                if reach.lo < last and reach.hi > first
-            }
-            tables += count(clipped, span, shared=True).value
-    entries, per_page = _swept(edges, page)
-    return Walked(round(tables), round(entries), flushed, per_page)
+        parts = _within(_parts(world, life, segment), files, lo, hi)
+        flushed += cohort.count if parts else 0
+        own = [part for part in parts if part.key is None]
+        for part in parts:
+            if part.key is not None:
+                shared.setdefault(part.key, Counter())[part] += cohort.count
+        if own:
+            tables += cohort.count * _tables(ground, Counter(own), _taken(life.hooks[0]), shared=False)
+        for file, claim in _claims(own, files):
+            apart = ground.file_backing(file) == PRIVATE
+            claims.setdefault((file, apart), Counter())[claim] += cohort.count
+    for key, left in _left(world, segment).items():
+        for part in _within(left, files, lo, hi):
+            shared.setdefault(key, Counter())[part] += 1
+    for key, reached in shared.items():
+        taken = {each._replace(times=0): each.times for each in world.tables.hooked.get(key, {}) if each.role == BLOCKS}
+        tables += _tables(ground, reached, taken, shared=True)
+        for file, claim in _claims(reached, files, reached):
+            claims.setdefault((file, False), Counter())[claim] += 1
+    found = _met(claims, files)
+    if not found.cells:
+        return Walked(round(tables), 0, flushed, (0, 0.0, 0))
+    per_page = max(1, round(found.least)), found.total / found.cells, max(1, round(found.most))
+    return Walked(round(tables), round(found.entries), flushed, per_page)
 
 
-def _parts(world: World, life: Life, segment: int, place: int) -> tuple[list[_Part], list[Hook]]:
-    """Return the pages of a segment that a process has in use, and its own leaf tables; kept with the process."""
+def _met(claims: Mapping[tuple[int, bool], Mapping[Claim, int]], files: Mapping[int, tuple[int, int]]) -> Tally:
+    found = NOTHING
+    for (file, apart), each in claims.items():
+        if apart:
+            for claim, times in each.items():
+                found = found.plus(tally({claim: 1}, files[file][1]), times)
+        else:
+            found = found.plus(tally(each, files[file][1]))
+    return found
+
+
+def _parts(world: World, life: Life, segment: int) -> list[_Part]:
+    """Return the pages of a segment that a process has in use and in a table; kept with the process."""
     known = life.figures.get(f"parts {segment}")
     if known is not None:
         return known  # type: ignore[return-value]
     ground = world.ground
-    scopes: Intervals[Scope | str] = mode(life.hooks[place])
-    span = ground.span(place)
-    parts: list[_Part] = []
+    windows: dict[_Part, Intervals[bool]] = {}
+    wholes = _wholes(ground, life)
     for a, b, vma in life.vmas:
         row = ground.rows[vma.row]
         if row.segment != segment:
             continue
-        shift = ground.position(row, a) - a
-        region = Key(place, (), -1, segment) if world.joined(vma) and life.inside and any(life.inside) else None
-        for start, end, runs in life.used.within(a, b):
-            share = _share(runs, row.page)
-            if region is not None:
-                parts.append(_Part(start + shift, end + shift, share, region))
-                continue
-            low, high = (start + vma.moved) // span, -(-(end + vma.moved) // span)
-            for first, last, scope in scopes.within(low, high):
-                key = None if isinstance(scope, str) else scope.key
-                left = max(start, first * span - vma.moved) + shift
-                right = min(end, last * span - vma.moved) + shift
-                if left < right:
-                    parts.append(_Part(left, right, share, key))
-    own = [hook for hook in life.hooks[place] if hook.scope is None]
-    life.figures[f"parts {segment}"] = parts, own
-    return parts, own
+        regional = isinstance(ground.policy, Mshare) and world.joined(vma)
+        by = ground.position(row, a) - a if regional else vma.moved
+        hooks = life.inside if regional else life.hooks
+        origin = row.start - row.file_offset + by
+        whole = (a, b) if regional else wholes[a]
+        for place, grain, lo, hi in _leaves(ground, hooks, row, (a + by, b + by), whole, origin):
+            span = ground.span(place)
+            for hook in hooks[place]:
+                if hook.role == BLOCKS or (regional and (hook.scope is None or hook.scope.key.region != segment)):
+                    continue
+                low, high = max(lo, hook.lo * span), min(hi, hook.hi * span)
+                if low >= high:
+                    continue
+                key, shift = (None, 0) if hook.scope is None else hook.scope
+                for start, end, runs in life.used.within(low - by, high - by):
+                    for run in runs:
+                        window = start + by, end + by
+                        if hook.run.domain != run.domain:
+                            if hook.run.kind != EXACT:
+                                continue
+                            window = max(window[0], hook.run.lo), min(window[1], hook.run.hi)
+                        part = _Part(row.file, key, run.moved(by), origin, shift, place, grain)
+                        windows[part] = windows.get(part, Intervals()).set(*window, True)
+    parts = [
+        part._replace(run=cut)
+        for part, window in windows.items()
+        for lo, hi, _ in window
+        for cut in [part.run.cut(lo, hi)]
+        if cut is not None
+    ]
+    life.figures[f"parts {segment}"] = parts
+    return parts
 
 
-def _share(runs: tuple[Run, ...], page: int) -> float:
-    """Return the probability that a page of some runs is touched."""
-    empty = 1.0
-    for run in runs:
-        if run.kind == EXACT:
-            return 1.0
-        if run.kind == RANDOM:
-            empty *= (1 - run.drawn / run.slots) ** max(1, page // max(run.step, 1))
+def _leaves(
+    ground: Ground, hooks: Hooks, row: Row, part: tuple[int, int], whole: tuple[int, int], origin: int
+) -> Iterator[tuple[int, int, int, int]]:
+    """Yield the leaf tables of a part of a VMA: (place, bytes that a leaf maps, from, to)."""
+    geometry = ground.context.geometry
+    place, size = leaf_place(ground, row.page), geometry.thp_size
+    if not any(hooks):
+        return
+    lo, hi = part
+    yield place, row.page, lo, hi
+    if place or row.backing == PRIVATE or not geometry.has_file_thp or origin % size:
+        return
+    # What has no PTE table is mapped by leaves in PMD tables.
+    bare = Intervals.of(lo // size, -(-hi // size), True)
+    for first, last, _ in mode(hooks[0]).within(lo // size, -(-hi // size)):
+        bare = bare.set(first, last, None)
+    for start, end, word in ground.huge.get(row.file, Intervals()):
+        if word == "never":  # a leaf that lost a part is gone
+            bare = bare.set((start + origin) // size, -(-(end + origin) // size), None)
+    for first, last, _ in bare.within(-(-whole[0] // size), whole[1] // size):
+        yield geometry.index[geometry.huge_pages[size]], size, max(first * size, lo), min(last * size, hi)
+
+
+def _wholes(ground: Ground, life: Life) -> dict[int, tuple[int, int]]:
+    """Return the bounds (addresses of now) of the VMA that each part is in; what continues in a file is one VMA."""
+    joined: list[tuple[int, int, tuple[object, ...], list[int]]] = []
+    for a, b, vma in sorted(life.vmas, key=lambda part: part[0] + part[2].moved):
+        row, lo, hi = ground.rows[vma.row], a + vma.moved, b + vma.moved
+        alike = (
+            row.file,
+            row.start - row.file_offset + vma.moved,
+            row.shared,
+            vma._replace(row=0, moved=0, copied=True),
+        )
+        if joined and joined[-1][1:3] == (lo, alike):
+            joined[-1] = (joined[-1][0], hi, alike, [*joined[-1][3], a])
         else:
-            empty *= 1 - min(1.0, page / run.step)
-    return 1 - empty
+            joined.append((lo, hi, alike, [a]))
+    return {a: (lo, hi) for lo, hi, _, parts in joined for a in parts}
 
 
-def _own_tables(
-    ground: Ground, life: Life, own: list[Hook], segment: int, lo: int, hi: int, span: int, world: World
-) -> float:
-    """Return the leaf tables of its own by which a process maps a part of a segment."""
-    name = f"own {segment} {lo} {hi}"
-    known = life.figures.get(name)
-    if known is None:
-        reaches: dict[Reach, int] = {}
-        for a, b, vma in life.vmas:
-            row = ground.rows[vma.row]
-            if row.segment != segment:
+def _left(world: World, segment: int) -> dict[Key, list[_Part]]:
+    """Return the pages in tables of shared sets that somebody has touched who does not reach them any more."""
+    ground, found = world.ground, {}  # type: Ground, dict[Key, list[_Part]]
+    files = world.files_of(segment)
+    for key, reaches in world.tables.idle.items():
+        span = ground.span(key.place)
+        for file, start, end, _ in files:
+            page = ground.cells.get(file, 0)
+            if key.place != leaf_place(ground, page) or (key.region != segment and key.file != file):
                 continue
-            shift = ground.position(row, a) - a
-            low, high = max(a, lo - shift), min(b, hi - shift)
-            if low >= high:
-                continue
-            first, last = (low + vma.moved) // span, -(-(high + vma.moved) // span)
-            for hook in own:
-                start, end = max(hook.lo, first), min(hook.hi, last)
-                if start < end:
-                    reaches[Reach(hook.run, start, end, 0, hook.role, hook.times)] = hook.times or 1
-        known = life.figures[name] = count(reaches, span, shared=False).value if reaches else 0.0
-    return known  # type: ignore[return-value]
+            for reach in reaches:
+                origin = start if key.region >= 0 else key.name[-1] + reach.shift * span
+                window = Intervals.of((reach.lo + reach.shift) * span, (reach.hi + reach.shift) * span, True)
+                for lo, hi, _ in world.absent.get(segment, ()):
+                    window = window.set(lo - start + origin, hi - start + origin, None)
+                for lo, hi, _ in window.within(origin, origin + end - start) if reach.role != BLOCKS else ():
+                    cut = reach.run.cut(lo, hi)
+                    if cut is not None:
+                        part = _Part(file, key, cut, origin, reach.shift, key.place, page)
+                        found.setdefault(key, []).append(part)
+    return found
 
 
-def _swept(
-    edges: dict[int, list[tuple[int, float, int, Key | None]]], page: int
-) -> tuple[float, tuple[int, float, int]]:
-    """Return the entries that map pages, and how many of them one mapped page has: least, mean and most."""
-    own: dict[float, int] = {}
-    keys: dict[Key, dict[float, int]] = {}
-    entries = mapped = 0.0
-    least, most, before = float("inf"), 0.0, 0
-    for at in sorted(edges):
-        if own or keys:
-            many, none = 0.0, 1.0
-            for share, times in own.items():
-                many += share * times
-                none *= (1 - share) ** times if none else 0
-            for shares in keys.values():
-                empty = 1.0
-                for share, times in shares.items():
-                    empty *= (1 - share) ** times
-                many += 1 - empty
-                none *= empty
-            pages = (at - before) / page
-            if many > 0 and pages > 0:
-                entries += many * pages
-                mapped += (1 - none) * pages
-                mean = many / (1 - none) if none < 1 else 0.0
-                least, most = min(least, mean if none == 0 else 1.0), max(most, mean)
-        before = at
-        for times, share, sign, key in edges[at]:
-            where = own if key is None else keys.setdefault(key, {})
-            now = where.get(share, 0) + sign * times
-            if now:
-                where[share] = now
-            else:
-                where.pop(share, None)
-                if key is not None and not where:
-                    del keys[key]
-    if not mapped:
-        return 0.0, (0, 0.0, 0)
-    return entries, (max(1, round(least)), entries / mapped, max(1, round(most)))
+def _within(parts: list[_Part], files: dict[int, tuple[int, int]], lo: int, hi: int) -> list[_Part]:
+    """Return parts as far as they lie between two positions of the segment."""
+    if lo <= 0 and hi >= WHOLE:
+        return parts
+    out = []
+    for part in parts:
+        by = part.origin - files[part.file][0]
+        cut = part.run.cut(lo + by, hi + by)
+        if cut is not None:
+            out.append(part._replace(run=cut))
+    return out
+
+
+def _claims(
+    parts: Iterable[_Part], files: dict[int, tuple[int, int]], times: Mapping[_Part, int] | None = None
+) -> Iterator[tuple[int, Claim]]:
+    """Yield what an owner of tables has of each file; ``times``: how many processes have touched it there.
+
+    A page that is mapped at two places has two tables.
+    """
+    spreads: dict[tuple[int, int, int], list[Spread]] = {}
+    for part in parts:
+        many = part.grain // files[part.file][1]
+        place = 0 if times is not None else part.origin
+        drawn = times[part] if times is not None and part.run.each else 1
+        for each in spreads_of(part.run.moved(-part.origin), -WHOLE, WHOLE, 0, part.grain):
+            spread = each._replace(lo=each.lo * many, hi=each.hi * many, empty=each.empty**drawn)
+            spreads.setdefault((part.file, part.grain, place), []).append(spread)
+    for (file, grain, _), found in spreads.items():
+        yield file, Claim(tuple(found), grain)
+
+
+def _tables(ground: Ground, parts: Mapping[_Part, int], taken: Mapping[Reach, int], *, shared: bool) -> float:
+    """Return the tables with leaves of some parts; ``taken``: what is taken away of them by huge pages of others."""
+    places: dict[int, dict[Reach, int]] = {}
+    for part, times in parts.items():
+        span = ground.span(part.place)
+        lo, hi = part.run.lo // span - part.shift, -(-part.run.hi // span) - part.shift
+        reaches = places.setdefault(part.place, {})
+        reach = Reach(part.run, lo, hi, part.shift, 0)
+        reaches[reach] = reaches.get(reach, 0) + times
+    for reach, times in taken.items():
+        if 0 in places:
+            places[0][reach] = times
+    return sum(count(reaches, ground.span(place), shared=shared).value for place, reaches in places.items())
+
+
+def _taken(hooks: Iterable[Hook]) -> dict[Reach, int]:
+    """Return what is taken away of a process's own PTE tables by huge pages of others."""
+    return {
+        Reach(hook.run, hook.lo, hook.hi, 0, hook.role, hook.times): hook.times
+        for hook in hooks
+        if hook.role == BLOCKS and hook.scope is None
+    }
 
 
 __all__ = ["Walked", "leaf_place", "own_walk", "walk"]

@@ -371,8 +371,9 @@ class _Reader:
                 f"free is for anonymous memory, this is {backing}",
                 "dontneed, or a segment of backing private",
             )
-        if backing == "hugetlb" and advice != "dontneed":
-            _refuse((*path, "advice"), f"hugetlb memory takes no advice {advice}", "dontneed")
+        # hugepage and nohugepage change the flags of any VMA (6.18), for which hugetlb looks when it shares tables.
+        if backing == "hugetlb" and advice not in ("dontneed", "hugepage", "nohugepage"):
+            _refuse((*path, "advice"), f"hugetlb memory takes no advice {advice}", "dontneed, hugepage or nohugepage")
         self._change_nothing(who, event)
         return kinds.Madvise(who, part, advice)
 
