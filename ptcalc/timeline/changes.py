@@ -50,6 +50,11 @@ def touch(
     ]
     used, vmas = life.used, life.vmas
     for piece in parts:
+        for run in piece.runs:
+            cut = run.cut(piece.lo, piece.hi)
+            if cut is not None:
+                ground.hold(piece.vma.row, cut)
+    for piece in parts:
         row = ground.rows[piece.vma.row]
         for run in piece.runs:
             part = run.cut(piece.lo, piece.hi)
@@ -73,8 +78,9 @@ def touch(
 def reads_huge(ground: Ground, vmas: Intervals[Vma], piece: Piece) -> bool:
     """Tell whether reading makes an anon_vma: by a huge page it does (mm/huge_memory.c:do_huge_pmd_anonymous_page)."""
     row, size = ground.rows[piece.vma.row], ground.context.geometry.thp_size
-    if row.backing == HUGETLB:  # a page that the file does not have, if nobody maps it shared (hugetlb_no_page)
-        return not any(each.file == row.file and each.shared for each in ground.rows)
+    if row.backing == HUGETLB:  # a page that the file does not have (mm/hugetlb.c:hugetlb_no_page)
+        cut = [run.cut(piece.lo, piece.hi) for run in piece.runs]
+        return not all(ground.holds(piece.vma.row, run) for run in cut if run is not None)
     if row.backing != PRIVATE or not advised(row.thp, piece.vma):
         return False
     for lo, hi, vma in vmas.within(piece.lo, piece.hi):

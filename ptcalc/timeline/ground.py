@@ -9,19 +9,20 @@ from functools import cached_property
 import numpy as np
 
 from ptcalc.arch import Level
-from ptcalc.engine.covers import BLOCKS
+from ptcalc.engine.covers import BLOCKS, RANDOM
 from ptcalc.layout.plan import Plan
 from ptcalc.layout.rows import BACKINGS, THP, Layout, Rows, Runs
 from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.second_level import SecondLevels, second_levels
 from ptcalc.policies.view import Sets, Sharing, SharingRule, View
 from ptcalc.timeline.life import Hook, Key, Scope, Vma
-from ptcalc.timeline.runs import Run, runs_of
+from ptcalc.timeline.runs import Run, covers_of, runs_of
 from ptcalc.workload.intervals import Intervals
 
 HUGETLB, PRIVATE = BACKINGS.index("hugetlb"), BACKINGS.index("private")
 _COLUMNS = tuple(Rows.__dataclass_fields__)
 _NO_RUNS = Runs(*(np.zeros(0, bool if name == "same" else np.int64) for name in Runs.__dataclass_fields__))
+MOST_STEPS = 4096  # of a stride that are looked at one by one
 _BOOLS = {"shared", "softdirty", "allow", "write"}
 
 
@@ -75,6 +76,8 @@ class Ground:
     holds none although they would ("never"); ``ends``: of each segment, where it ends now (bytes of positions as
     mapped); ``regions``: of each segment in a region or host mm, what its one list of VMAs allows now (protection,
     by position).
+    ``held``: pages of hugetlb files that shared mappings have brought in, by number of the page, as far as somebody
+    maps the file private.
     ``epoch`` moves when new processes would find something else.
     """
 
@@ -89,6 +92,7 @@ class Ground:
     huge: dict[int, Intervals[str]] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=dict)
     regions: dict[int, Intervals[int]] = field(default_factory=dict)
+    held: dict[int, Intervals[bool]] = field(default_factory=dict)
     _backings: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -120,6 +124,27 @@ class Ground:
         if not self._backings:
             self._backings.update((row.file, row.backing) for row in self.rows)
         return self._backings.get(file, -1)
+
+    def hold(self, number: int, run: Run) -> None:
+        """Remember what is touched (as mapped) through a row of a hugetlb file that somebody maps private."""
+        row = self.rows[number]
+        if row.backing != HUGETLB or not row.shared or run.kind == RANDOM:
+            return
+        if all(each.shared for each in self.rows if each.file == row.file):
+            return
+        before = self.held.get(row.file, Intervals())
+        now = before
+        for lo, hi in _pages_of(row, run):
+            now = now.set(lo, hi, True)
+        if now != before:
+            self.held[row.file] = now
+            self.epoch += 1
+
+    def holds(self, number: int, run: Run) -> bool:
+        """Tell whether all pages of a run are there already (see `hold`)."""
+        row = self.rows[number]
+        held: Intervals[bool] = self.held.get(row.file, Intervals())
+        return all(held.first_hole(lo, hi) is None for lo, hi in _pages_of(row, run))
 
     def unused(self, key: Key) -> str:
         """Say what happens to tables that nobody uses any more: freed, cached, or kept (by a host mm)."""
@@ -210,6 +235,18 @@ class Ground:
         now.__dict__["layout"] = self.layout
         view = self.policy.view(layout, now)
         return view, self.policy.sharing(view, now)
+
+
+def _pages_of(row: Row, run: Run) -> Iterator[tuple[int, int]]:
+    """Yield the pages of a file that a run (as mapped) reaches, by number."""
+    for cover in covers_of(run.moved(row.file_offset - row.start), row.page):
+        steps = (cover.hi * row.page - 1 - cover.anchor) // cover.stride + 1 if cover.stride else 0
+        if not 0 < steps <= MOST_STEPS:
+            yield cover.lo, cover.hi
+            continue
+        for step in range(steps):
+            page = (cover.anchor + step * cover.stride) // row.page
+            yield page, page + 1
 
 
 Placed = list[tuple[list[Hook], list[Hook]]]  # level by level: tables on the process's own axis, and on a region's

@@ -11,7 +11,7 @@ from ptcalc.layout.rows import BACKINGS, MADVISE, PROTECTIONS, UFFD
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import reclaiming
 from ptcalc.timeline.changes import Windows, freed, merged, tidy, unhooked
-from ptcalc.timeline.ground import HUGETLB, Row
+from ptcalc.timeline.ground import HUGETLB, MOST_STEPS, Row
 from ptcalc.timeline.growing import grow_to
 from ptcalc.timeline.life import Hook, Life, Vma, mode
 from ptcalc.timeline.regions import (
@@ -30,7 +30,6 @@ from ptcalc.workload.population import UNTOUCHED, WRITTEN, Cohort
 
 Cohorts = list[Cohort[Life]]
 _REFAULTING = (kinds.Mprotect, kinds.Userfaultfd, kinds.Softdirty, kinds.Switch)
-MOST_STEPS = 4096  # of a stride that are looked at one by one
 
 
 def happen(world: World, event: Event, number: int) -> None:

@@ -147,6 +147,11 @@ def _forget(world: World, segment: int, lo: int, hi: int) -> None:
 
     for cohort in world.one_by_one(list(world.population), 0, WHOLE):
         world.become(cohort, forget(cohort.state))
+    for file, start, end, _ in world.files_of(segment):
+        if file in ground.held:
+            page = ground.cells[file]
+            ground.held[file] = ground.held[file].set(max(lo - start, 0) // page, (min(hi, end) - start) // page, None)
+            ground.epoch += 1
 
 
 def _split_huge(world: World, segment: int, lo: int, hi: int) -> None:

@@ -10,6 +10,7 @@ from ptcalc.engine.covers import BLOCKS
 from ptcalc.timeline.ground import Ground
 from ptcalc.timeline.life import Key, Life
 from ptcalc.timeline.tables import Count, Reach, count
+from ptcalc.workload.intervals import Intervals
 
 
 class SetTables(NamedTuple):
@@ -31,6 +32,7 @@ class SharedTables:
         self.hooked: dict[Key, dict[Reach, int]] = {}
         self.idle: dict[Key, dict[Reach, int]] = {}
         self._counted: dict[Key, SetTables] = {}
+        self._lives: dict[Key, dict[int, tuple[Life, int]]] = {}  # who hooks tables of a set, by identity
 
     def change(self, life: Life, times: int) -> None:
         """Let so many processes more (or fewer) be in a state."""
@@ -38,6 +40,11 @@ class SharedTables:
             self._add(self.hooked, key, reach, times)
         for key, reach in left(life):
             self._add(self.idle, key, reach, times)
+        for key in {key for key, _ in hooked(life)}:
+            lives = self._lives.setdefault(key, {})
+            now = lives.pop(id(life), (life, 0))[1] + times
+            if now:
+                lives[id(life)] = life, now
 
     def abandon(self, life: Life, times: int) -> None:
         """Keep what processes that end leave in sets whose unused tables stay."""
@@ -88,9 +95,12 @@ class SharedTables:
     def users(self, key: Key, lo: int, hi: int) -> Iterator[tuple[int, int, int]]:
         """Yield tables from lo to hi with the number of processes that may reach them: (from, to, processes)."""
         edges = {lo: 0, hi: 0}
-        for reach, times in self.hooked.get(key, {}).items():
-            first, last = max(reach.lo, lo), min(reach.hi, hi)
-            if first < last and reach.role != BLOCKS:
+        for life, times in self._lives.get(key, {}).values():
+            mine: Intervals[bool] = Intervals()
+            for each, reach in hooked(life):
+                if each == key and reach.role != BLOCKS:
+                    mine = mine.set(reach.lo, reach.hi, True)
+            for first, last, _ in mine.within(lo, hi):
                 edges[first] = edges.get(first, 0) + times
                 edges[last] = edges.get(last, 0) - times
         places, many = sorted(edges), 0

@@ -78,6 +78,8 @@ class World:
         fixed = [view.reached(place, rule)[0].fixed for place in range(len(ground.levels))]
         grown = view.grown_vmpte()
         names = list(context.workload.processes)
+        for row, run in [each for group in present for each in world.runs_as_written(group)]:
+            ground.hold(row, run)
         for group in present:
             used: Intervals[tuple[Run, ...]] = Intervals()
             vmas = world.vmas_as_written(group)
