@@ -9,7 +9,6 @@ from ptcalc.policies.base import Choice
 # What is no choice here, and why: the letter of the question, and the answer that is built in.
 SETTLED = (
     ("6.2-d", "the first mapper's table is the file's at once, at its first fault"),
-    ("6.2-k", "accessed and dirty bits of all sharers are one; RSS counts what a process has touched itself"),
     ("6.2-l", "locked and unlocked mappings share (VM_LOCKED is ignored); a workload does not say what is locked"),
 )
 

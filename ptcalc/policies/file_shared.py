@@ -61,6 +61,11 @@ class FileShared(Policy):
             "6.2-f: tables that nobody uses any more stay until memory is short, or go with the last user",
             over_time=True,
         ),
+        Choice(
+            "rss", "touched", ("touched", "hooked"),
+            "6.2-k: RSS and badness count what a process touched, or all that others have put into its shared tables",
+            over_time=True,
+        ),
     )  # fmt: skip
 
     def sharing(self, view: View, context: Context) -> SharingRule:

@@ -8,6 +8,7 @@ from ptcalc.engine.numbers import Number
 from ptcalc.risk.config import Config
 from ptcalc.risk.ledger import process_costs
 from ptcalc.timeline.figures import figures_of
+from ptcalc.timeline.resident import rss_of
 from ptcalc.timeline.result import ClassState, Victim
 from ptcalc.timeline.world import World
 
@@ -33,17 +34,17 @@ def classes(
     for cohort in world.population:
         group = workload.processes[cohort.group]
         number = numbers[cohort.group]
-        figures = figures_of(world.ground, cohort.state)
+        figures, rss = figures_of(world.ground, cohort.state), rss_of(world, cohort.state)
         private = group.private
         if group.private_cap is not None:
             private = min(private, group.private_cap // max(int(counts[number]), 1))
         own = sum(round(each) * cost.allocation for each, cost in zip(figures.allocations, costs, strict=False))
-        points = (figures.rss_bytes + private) // page + (figures.vmpte_bytes + base[number]) // page
+        points = (rss + private) // page + (figures.vmpte_bytes + base[number]) // page
         points += group.oom_score_adj * (total // 1000)
         exempt = group.oom_score_adj == EXEMPT
         out.append(
             ClassState(
-                cohort.group, cohort.label, cohort.count, figures.vmpte_bytes, own, figures.rss_bytes,
+                cohort.group, cohort.label, cohort.count, figures.vmpte_bytes, own, rss,
                 0 if exempt else points, figures.exact,
             )
         )  # fmt: skip

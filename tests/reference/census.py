@@ -35,6 +35,25 @@ def vmpte_of(machine: Machine, process: Process) -> int:
     return TABLE * sum(level in levels for level, _ in process.tables)
 
 
+def rss_of(machine: Machine, process: Process) -> int:
+    """Bytes of pages that are not hugetlb's: those in use, by choice with all that the hooked tables of files hold."""
+    pages = set()
+    for number, page in process.used:
+        found = process.place_of(number, page)
+        if found and found[0].backing != "hugetlb":
+            pages.add(found[0].va + found[1] - found[0].offset)
+    hooked = process.tables.items() if machine.choices.get("file-shared.rss") == "hooked" else ()
+    for (level, first), table in hooked:
+        below = {0: table} if level == "pte" else table.below
+        for at, one in below.items():
+            if one.key is not None and machine.cache.get(one.key) is one:
+                base = first + at - int(str(one.key[-1]))
+                pages.update(
+                    base + page * PAGE for _, start, many in one.entries for page in range(start, start + many)
+                )
+    return len(pages) * PAGE
+
+
 def is_shared(machine: Machine, table: Table) -> bool:
     """Whether a table is one that processes share or could share as it stands."""
     if table.key is None or table.kept:

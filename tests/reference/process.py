@@ -36,6 +36,7 @@ class Table:
         default_factory=dict
     )  # by number of the process and where it is hooked
     entries: set[tuple[Any, int, int]] = field(default_factory=set)
+    below: dict[int, Table] = field(default_factory=dict)  # of a kept PMD table: PTE tables by place in its span
 
     @property
     def kept(self) -> bool:
@@ -145,6 +146,9 @@ class Process:
         """Use a table."""
         self.tables[level, first] = table
         table.users[self.number, first] = self
+        above = self.tables.get(("pmd", first // SPANS["pmd"] * SPANS["pmd"]))
+        if level == "pte" and above is not None and above.kept:
+            above.below[first % SPANS["pmd"]] = table
 
     def unhook(self, level: str, first: int) -> None:
         """Let go of a table, and of all that is reached through it."""
