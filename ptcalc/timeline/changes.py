@@ -36,7 +36,7 @@ def touch(
     """
     if not parts:
         return life
-    layout = ground.laid_out([_pieces(life.vmas, parts), *(pieces for pieces, _ in others)])
+    layout = ground.laid_out([_pieces(ground, life.vmas, parts), *(pieces for pieces, _ in others)])
     view, rule = ground.seen(layout, (times, *(many for _, many in others)))
     found = hooks_of(ground, view, rule, range(1))[0]
     counts = [times, *(many for _, many in others)]
@@ -126,7 +126,7 @@ def _levels(hooks: Hooks, ground: Ground) -> Hooks:
     return hooks or ((),) * len(ground.levels)
 
 
-def _pieces(vmas: Intervals[Vma], parts: Sequence[Piece]) -> list[Piece]:
+def _pieces(ground: Ground, vmas: Intervals[Vma], parts: Sequence[Piece]) -> list[Piece]:
     """Return all VMAs as pieces, with the runs of those parts that lie in them."""
     out = []
     for lo, hi, vma in vmas:
@@ -136,7 +136,7 @@ def _pieces(vmas: Intervals[Vma], parts: Sequence[Piece]) -> list[Piece]:
                 for run in part.runs:
                     cut = run.cut(max(lo, part.lo), min(hi, part.hi))
                     if cut is not None:
-                        runs.setdefault(part.written, {})[cut] = None
+                        runs.setdefault(None if ground.rows[vma.row].shared else part.written, {})[cut] = None
         # Rows of one VMA: what is written of a private mapping is copied page by page.
         out += [Piece(lo, hi, vma, tuple(touched), written) for written, touched in runs.items()]
     return out

@@ -13,6 +13,7 @@ from ptcalc.timeline import reclaiming
 from ptcalc.timeline.changes import Windows, freed, merged, tidy, unhooked
 from ptcalc.timeline.ground import HUGETLB, MOST_STEPS, Row
 from ptcalc.timeline.growing import grow_to
+from ptcalc.timeline.leaves import leaves_of
 from ptcalc.timeline.life import Hook, Life, Vma, mode
 from ptcalc.timeline.regions import (
     change_region,
@@ -29,6 +30,7 @@ from ptcalc.workload.intervals import Intervals
 from ptcalc.workload.population import UNTOUCHED, WRITTEN, Cohort
 
 Cohorts = list[Cohort[Life]]
+WIDE = 1 << 62
 _REFAULTING = (kinds.Mprotect, kinds.Userfaultfd, kinds.Softdirty, kinds.Switch)
 
 
@@ -289,27 +291,26 @@ def _move_own(world: World, life: Life, new: list[list[Hook]], start: int, end: 
 
 
 def _move_leaves(world: World, life: Life, new: list[list[Hook]], lo: int, hi: int, by: int) -> None:
-    """Add the PMD tables that huge pages need at the new place (mm/huge_memory.c:move_huge_pmd)."""
+    """Add the PMD tables that leaves get at the new place: one for the first byte that moves of each.
+
+    It is made before a leaf that does not fit there is split (mm/mremap.c:move_page_tables, alloc_new_pmd).
+    """
     ground, size = world.ground, world.ground.context.geometry.thp_size
-    tables = mode(life.hooks[0])
+    leaves = leaves_of(ground, life)
     for a, b, vma in life.vmas.within(lo, hi):
-        if ground.rows[vma.row].backing == HUGETLB:
-            continue
-        for start, end, runs in life.used.within(a, b):
-            first, last = (start + vma.moved) // size, -(-(end + vma.moved) // size)
-            bare = Intervals.of(first, last, True)
-            for low, high, _ in tables.within(first, last):
-                bare = bare.set(low, high, None)
-            for low, high, _ in bare:
-                left, right = max(low * size, start + vma.moved), min(high * size, end + vma.moved)
+        for start, end, bare in leaves.within(a, b):
+            # What moves of a leaf may be another part of it than what was touched.
+            low, high = (start + vma.moved) // size * size, -(-(end + vma.moved) // size) * size
+            for left, right, runs in life.used.within(low - vma.moved, high - vma.moved) if bare else ():
                 for run in runs:
-                    part = run.moved(vma.moved).cut(left, right)
-                    if part is None:
-                        continue
-                    part = part.moved(a + by - a - vma.moved)
-                    for place in range(1, len(new)):
-                        span = ground.span(place)
-                        new[place].append(Hook(part, part.lo // span, -(-part.hi // span), None, 0))
+                    hook = Hook(run.moved(vma.moved), 0, WIDE, None, 0)
+                    for _, first, last in _pieces_of(hook, size, left + vma.moved, right + vma.moved):
+                        bounds = first // size * size, (last - 1) // size * size
+                        low, high = (max(each, a + vma.moved) + by - vma.moved for each in bounds)
+                        whole = Run(EXACT, low, high + 1, 0, 0, 0, 0, run.each, run.domain)
+                        for place in range(1, len(new)):
+                            span = ground.span(place)
+                            new[place].append(Hook(whole, low // span, high // span + 1, None, 0))
 
 
 def _pieces_of(hook: Hook, span: int, start: int, end: int) -> list[tuple[Run, int, int]]:

@@ -21,21 +21,40 @@ def leaves_of(ground: Ground, life: Life) -> Intervals[bool]:
     if not geometry.has_file_thp or not any(ground.rows[vma.row].thp for _, _, vma in life.vmas):
         return out
     size = geometry.thp_size
+    wholes = bounds_of(ground, life)
     for lo, hi, vma in life.vmas:
         row = ground.rows[vma.row]
         if row.backing not in _FILES or (row.start + vma.moved - row.file_offset) % size:
             continue
-        first, last = -(-(lo + vma.moved) // size), (hi + vma.moved) // size
+        first, last = -(-wholes[lo][0] // size), wholes[lo][1] // size
         for start, end, runs in life.used.within(lo, hi):
             if all(run.kind != RANDOM for run in runs):
                 low, high = max((start + vma.moved) // size, first), min(-(-(end + vma.moved) // size), last)
                 for a, b in _bare(ground, life, low, high):
-                    out = out.set(a * size - vma.moved, b * size - vma.moved, True)
+                    out = out.set(max(a * size - vma.moved, lo), min(b * size - vma.moved, hi), True)
         shift = row.start - row.file_offset
         for a, b, word in ground.huge.get(row.file, Intervals()):
             if word == "never":
                 out = out.set(max(a + shift, lo), min(b + shift, hi), False)
     return out
+
+
+def bounds_of(ground: Ground, life: Life) -> dict[int, tuple[int, int]]:
+    """Return the bounds (addresses of now) of the VMA that each part is in; what continues in a file is one VMA."""
+    joined: list[tuple[int, int, tuple[object, ...], list[int]]] = []
+    for a, b, vma in sorted(life.vmas, key=lambda part: part[0] + part[2].moved):
+        row, lo, hi = ground.rows[vma.row], a + vma.moved, b + vma.moved
+        alike = (
+            row.file,
+            row.start - row.file_offset + vma.moved,
+            row.shared,
+            vma._replace(row=0, moved=0, copied=True),
+        )
+        if joined and joined[-1][1:3] == (lo, alike):
+            joined[-1] = (joined[-1][0], hi, alike, [*joined[-1][3], a])
+        else:
+            joined.append((lo, hi, alike, [a]))
+    return {a: (lo, hi) for lo, hi, _, parts in joined for a in parts}
 
 
 def _bare(ground: Ground, life: Life, lo: int, hi: int) -> list[tuple[int, int]]:

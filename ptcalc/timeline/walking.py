@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ptcalc.engine.covers import BLOCKS, EXACT
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline.ground import PRIVATE, Ground, Row
+from ptcalc.timeline.leaves import bounds_of
 from ptcalc.timeline.life import Hook, Hooks, Key, Life, mode
 from ptcalc.timeline.mapcount import NOTHING, Claim, Spread, Tally, spreads_of, tally
 from ptcalc.timeline.runs import Run
@@ -157,7 +158,7 @@ def _parts(world: World, life: Life, segment: int) -> list[_Part]:
         return known  # type: ignore[return-value]
     ground = world.ground
     windows: dict[_Part, Intervals[bool]] = {}
-    wholes = _wholes(ground, life)
+    wholes = bounds_of(ground, life)
     for a, b, vma in life.vmas:
         row = ground.rows[vma.row]
         if row.segment != segment:
@@ -217,24 +218,6 @@ def _leaves(
             bare = bare.set((start + origin) // size, -(-(end + origin) // size), None)
     for first, last, _ in bare.within(-(-whole[0] // size), whole[1] // size):
         yield geometry.index[geometry.huge_pages[size]], size, max(first * size, lo), min(last * size, hi)
-
-
-def _wholes(ground: Ground, life: Life) -> dict[int, tuple[int, int]]:
-    """Return the bounds (addresses of now) of the VMA that each part is in; what continues in a file is one VMA."""
-    joined: list[tuple[int, int, tuple[object, ...], list[int]]] = []
-    for a, b, vma in sorted(life.vmas, key=lambda part: part[0] + part[2].moved):
-        row, lo, hi = ground.rows[vma.row], a + vma.moved, b + vma.moved
-        alike = (
-            row.file,
-            row.start - row.file_offset + vma.moved,
-            row.shared,
-            vma._replace(row=0, moved=0, copied=True),
-        )
-        if joined and joined[-1][1:3] == (lo, alike):
-            joined[-1] = (joined[-1][0], hi, alike, [*joined[-1][3], a])
-        else:
-            joined.append((lo, hi, alike, [a]))
-    return {a: (lo, hi) for lo, hi, _, parts in joined for a in parts}
 
 
 def _left(world: World, segment: int) -> dict[Key, list[_Part]]:
