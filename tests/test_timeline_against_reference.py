@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import ptcalc
@@ -138,6 +138,7 @@ def test_huge_pages(kind: str, seed: int, length: int) -> None:
 
 
 @thorough(0.1)
+@example("proposals", 2205801, 5, {})  # a read of a VMA that a hole has cut in the page cache
 @given(st.sampled_from(["proposals", "base"]), st.integers(0, 1 << 30), st.integers(1, 6), other_answers())
 def test_other_answers_to_open_choices(kind: str, seed: int, length: int, choices: dict[str, str]) -> None:
     agree(draw(kind, seed, length), ("file-shared",), choices)

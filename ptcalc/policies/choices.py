@@ -8,7 +8,7 @@ from ptcalc.policies.base import Choice
 
 # What is no choice here, and why: the letter of the question, and the answer that is built in.
 SETTLED = (
-    ("6.2-d", "the first mapper's table is the file's at once, at its first fault"),
+    ("6.2-d", "the first mapper's table is the file's at once, at its first fault: with one user it counts as shared"),
     ("6.2-l", "locked and unlocked mappings share (VM_LOCKED is ignored); a workload does not say what is locked"),
 )
 

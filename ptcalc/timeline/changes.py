@@ -138,6 +138,8 @@ def _pieces(ground: Ground, vmas: Intervals[Vma], parts: Sequence[Piece]) -> lis
                     if cut is not None:
                         runs.setdefault(None if ground.rows[vma.row].shared else part.written, {})[cut] = None
         # Rows of one VMA: what is written of a private mapping is copied page by page.
+        if len(runs) > 1 and not runs[None]:
+            del runs[None]  # twice the same parts of a VMA that the page cache cuts would not be seen as one VMA
         out += [Piece(lo, hi, vma, tuple(touched), written) for written, touched in runs.items()]
     return out
 
