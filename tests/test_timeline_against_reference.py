@@ -63,20 +63,21 @@ def walked(workload: Any, policy: str, events: Iterable[ev.Event]) -> list[str]:
     Where tables outlive those who use them, or huge pages lose a part, the engine knows what is touched and not which
     entries were left behind ("Known limits" in docs/timeline.md).
     """
-    actions = [event.action for event in events]
-    if policy in KEEPING and not all(isinstance(action, (ev.Start, ev.Fork, ev.TouchMore)) for action in actions):
+    left = not all(isinstance(event.action, (ev.Start, ev.Fork, ev.TouchMore)) for event in events)
+    if policy in KEEPING and left:
         return []
-    holes = any(
-        isinstance(action, (ev.Punch, ev.Truncate)) or getattr(action, "advice", "") == "dontneed" for action in actions
-    )
     twice = {
         one.segment
         for group in workload.processes.values()
         for one, two in itertools.permutations(group.mappings, 2)
         if one.segment == two.segment and one.offset < two.offset + two.length and two.offset < one.offset + one.length
     }
-    huge = {name for name, segment in workload.segments.items() if policy == "thp" or segment.thp != "never"}
-    return [name for name in workload.segments if name not in twice and not (holes and name in huge)]
+    huge = {
+        name
+        for name, segment in workload.segments.items()
+        if policy not in ("today", "private") or segment.thp != "never" or segment.backing == "hugetlb"
+    }
+    return [name for name in workload.segments if name not in twice and not (left and name in huge)]
 
 
 def undecided(action: Any) -> bool:
