@@ -180,7 +180,8 @@ def _parts(world: World, life: Life, segment: int) -> list[_Part]:
                 for start, end, runs in life.used.within(low - by, high - by):
                     for run in runs:
                         window = start + by, end + by
-                        if hook.run.domain != run.domain:
+                        # What is read of a huge page needs no table, and goes into one that is there.
+                        if hook.run.domain != run.domain and not row.thp:
                             if hook.run.kind != EXACT:
                                 continue
                             window = max(window[0], hook.run.lo), min(window[1], hook.run.hi)
