@@ -213,6 +213,7 @@ def test_sos_stops_at_2048_processes(tmp_path: Path) -> None:
     assert ptcalc.estimate(found.workload(), policies=["today"]).measured
 
 
+@pytest.mark.many
 @settings(max_examples=150)
 @given(data=st.data())
 def test_whatever_is_in_the_files(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -161,7 +161,11 @@ def test_touch_is_per_cent(file: Path, capsys: pytest.CaptureFixture[str]) -> No
         (["--for", "processes", "--vary", "processes.server.scale=fixed"], "nothing grows: all groups"),
         (["--for", "processes", "--vary", "host.memory=4000TiB"], "pid_max: more than pid_max, 4,194,304 processes"),
         (["--for", "touch", "--segment", "sga"], "nothing: all of it meets the target"),
-        (["--for", "size", "--segment", "sga", "--vary", "host.memory=4000TiB"], "no workload beyond: "),
+        pytest.param(
+            ["--for", "size", "--segment", "sga", "--vary", "host.memory=4000TiB"],
+            "no workload beyond: ",
+            marks=pytest.mark.many,
+        ),
     ],
 )
 def test_bounds_are_said_in_words(
