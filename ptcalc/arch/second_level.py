@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Kind = Literal["kvm", "vfio"]
 KINDS: tuple[Kind, ...] = ("kvm", "vfio")
 
-# Since when SecPageTables exists, and has these tables: commits ebc97a52b5d6 (KVM), and "iommu: account IOMMU
-# allocated memory" (212fcf366cd3).
+# Since when SecPageTables exists, and has these tables: "mm: add NR_SECONDARY_PAGETABLE to count secondary page table
+# uses" (KVM's), and "iommu: account IOMMU allocated memory".
 COUNTED_SINCE: dict[Kind, Version] = {"kvm": (6, 1), "vfio": (6, 10)}
 # Guest-physical addresses end here: what four levels of x86_64 translate, and the 48 bits of arm64 without LPA2.
 END = 1 << 48
