@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -24,7 +26,17 @@ WRITTEN = "<!-- Written by ./run golden from what ptcalc says of itself; changes
 
 
 def pages() -> dict[str, str]:
-    """Return the pages by their names."""
+    """Return the pages by their names, as a new process makes them: nothing that ran before this has a part in them."""
+    made = subprocess.run(
+        [sys.executable, "-c", f"import json, {__name__} as made; print(json.dumps(made.pages_here()))"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    found: dict[str, str] = json.loads(made.stdout)
+    return found
+
+
+def pages_here() -> dict[str, str]:
+    """Return the same as this process makes them."""
     found = {"commands.md": "\n".join(_commands())}
     for name in SCHEMAS if "schema" in COMMANDS else ():
         found[f"{name}-schema.md"] = "\n".join(schema_page(name, json.loads(_printed("schema", name))))
