@@ -36,7 +36,7 @@ SCALE: dict[str, Callable[[], Ratio]] = {
     "events": timeline.many_events,
 }
 
-TRIES = 8  # a busy neighbour slows one side of a ratio for minutes
+TRIES = 3
 
 
 def main(names: list[str]) -> int:
