@@ -10,6 +10,7 @@ from ptcalc.policies.base import Context, Policy
 from ptcalc.result import RISK_ORDER, RiskLevel
 from ptcalc.risk import Config, Ledger
 from ptcalc.timeline import walking
+from ptcalc.timeline.beginning import beginning
 from ptcalc.timeline.happening import happen
 from ptcalc.timeline.result import LevelState, PolicyTimeline, Step, Timeline, Told, Walk
 from ptcalc.timeline.sharing import sharers
@@ -64,7 +65,7 @@ def _known(workload: Workload) -> tuple[Policy, ...]:
 
 
 def _follow(policy: Policy, context: Context, config: Config) -> PolicyTimeline:
-    world = World.at_the_beginning(policy, context)
+    world = beginning(policy, context)
     _, changes = policy.plan(context)
     applies = (*changes, *policy.changes(world.ground.layout, world.ground.view, replace(context, settled=None)))
     follower = _Follower(world, config)

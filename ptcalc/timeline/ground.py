@@ -163,6 +163,18 @@ class Ground:
             return row.end
         return min(row.end, row.start - row.file_offset + end - int(self.layout.file_position[row.file]))
 
+    def region_size(self, segment: int) -> int:
+        """Return the bytes of a segment, each piece in whole pages."""
+        return max(end for _, _, end in self.files_of(segment))
+
+    def files_of(self, segment: int) -> list[tuple[int, int, int]]:
+        """Return the files of a segment: (number, start, end), positions as mapped."""
+        positions = self.layout.file_position.tolist()
+        # Files are numbered through all segments, the first of each at position 0.
+        firsts = [file for file, position in enumerate(positions) if position == 0]
+        before, after = (*firsts, len(positions))[segment : segment + 2]
+        return [(file, at := positions[file], at + int(self.layout.file_size[file])) for file in range(before, after)]
+
     def laid_out(self, kinds: Iterable[Iterable[Piece]]) -> Layout:
         """Return the layout of some processes, each with its pieces, as groups of their own."""
         columns: list[list[int]] = [[] for _ in _COLUMNS]

@@ -23,11 +23,11 @@ def grow_to(world: World, at: Fraction) -> None:
             continue
         growing.reached = amount
         action = growing.action
-        group = world.group_number(action.who.group)
+        group = world.written.group_number(action.who.group)
         touch = Touch(
             "amount", amount=amount, written_pattern=action.pattern, cluster=action.cluster, overlap=action.overlap
         )
-        runs = world.runs_of(group, action.mapping, [touch], growing.domain)
+        runs = world.written.runs_of(group, action.mapping, [touch], growing.domain)
         for cohort in [cohort for cohort in world.population if number in cohort.state.growth]:
             before = _grown(cohort.state, runs, growing.domain)
             world.become(cohort, world.access(before, _in_rows_of(world, runs, group, before.group), cohort.count))

@@ -106,8 +106,7 @@ def punch(world: World, segment: str, lo: int, hi: int) -> None:
         return
     world.walked(*world.visited_once(segment, first, last))
     _forget(world, number, first, last)
-    world.absent[number] = world.absent.get(number, Intervals()).set(first, last, True)
-    world.uncache(number, first, last)
+    world.pagecache.remove(number, first, last)
     _split_huge(world, number, first, last)
 
 
@@ -117,10 +116,10 @@ def truncate(world: World, segment: str, size: int) -> None:
     plan = world.ground.plan.segments[segment]
     end = -(-size // plan.page) * plan.page
     world.walked(*world.visited_once(segment, end, int(plan.size)))
+    was = world.ground.region_size(number)
     _forget(world, number, end, WHOLE)
-    world.absent[number] = world.absent.get(number, Intervals()).set(end, world.region_size(number), True)
-    world.uncache(number, end, WHOLE)
-    _split_huge(world, number, end, world.region_size(number))
+    world.pagecache.remove(number, end, was)
+    _split_huge(world, number, end, was)
     world.ground.ends[number] = end
     world.ground.epoch += 1
 
@@ -147,7 +146,7 @@ def _forget(world: World, segment: int, lo: int, hi: int) -> None:
 
     for cohort in world.one_by_one(list(world.population), 0, WHOLE):
         world.become(cohort, forget(cohort.state))
-    for file, start, end, _ in world.files_of(segment):
+    for file, start, end in ground.files_of(segment):
         if file in ground.held:
             page = ground.cells[file]
             ground.held[file] = ground.held[file].set(max(lo - start, 0) // page, (min(hi, end) - start) // page, None)
@@ -157,14 +156,14 @@ def _forget(world: World, segment: int, lo: int, hi: int) -> None:
 def _split_huge(world: World, segment: int, lo: int, hi: int) -> None:
     """A huge page of which a part left is split; one that left as a whole may come back as the switches say."""
     ground, size = world.ground, world.ground.context.geometry.thp_size
-    for file, start, end, shift in world.files_of(segment):
-        low, high = max(lo, start) - shift, min(hi, end) - shift
+    for file, start, end in ground.files_of(segment):
+        low, high = max(lo, start) - start, min(hi, end) - start
         if low >= high or not ground.context.geometry.has_file_thp:
             continue
         known = ground.huge.get(file, Intervals())
         new = known.set(-(-low // size) * size, high // size * size, None)
         for edge in {low // size * size for _ in [0] if low % size} | {
-            high // size * size for _ in [0] if high % size and high + shift < end
+            high // size * size for _ in [0] if high % size and high + start < end
         }:
             new = new.set(edge, edge + size, "never")
         if new != known:

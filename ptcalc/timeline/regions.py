@@ -64,7 +64,7 @@ def forget_in_region(world: World, life: Life, lo: int, hi: int, *, unmapped: bo
             span = ground.span(place)
             if unmapped:
                 closed = ground.regions[segment]
-                before, after = _neighbours(closed, start, end, world.region_size(segment))
+                before, after = _neighbours(closed, start, end, ground.region_size(segment))
                 first = max(start // span, -(-before // span)) if before is not None else start // span
                 last = min(-(-end // span), after // span) if after is not None else -(-end // span)
                 gone[place] = first, last

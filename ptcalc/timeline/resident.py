@@ -105,6 +105,6 @@ def _left(world: World, key: Key, lo: int, hi: int) -> list[tuple[int, int]]:
     row = next(row for row in ground.rows if row.file == key.file)
     there = Intervals.of(lo, hi, True)
     by = int(ground.layout.file_position[key.file]) - key.name[-1]  # position in the segment less place on the axis
-    for start, end, _ in world.absent.get(row.segment, Intervals()).within(lo + by, hi + by):
+    for start, end, _ in world.pagecache.absent.get(row.segment, Intervals()).within(lo + by, hi + by):
         there = there.set(start - by, end - by, None)
     return [(start, end) for start, end, _ in there]

@@ -13,7 +13,7 @@ from ptcalc.policies.base import Context
 from ptcalc.policies.residency import memory_of, pool_need
 from ptcalc.policies.second_level import SecondLevels
 from ptcalc.timeline.figures import figures_of
-from ptcalc.timeline.tables import NO_TABLES, Count, Reach, count
+from ptcalc.timeline.tables import NO_TABLES, Count
 from ptcalc.timeline.world import World
 from ptcalc.workload.model import Workload
 
@@ -150,12 +150,11 @@ class Standing:
 
     def touched(self, segment: int, leaf: int) -> Number:
         """Return what any process has touched of a segment and is still in memory, in pages of that size."""
-        reaches = {Reach(run, -_WIDE, _WIDE, 0, 0): many for run, many in self.world.cached.get(segment, {}).items()}
-        return round(count(reaches, leaf, shared=True).value) * leaf if reaches else 0
+        return self.world.pagecache.touched_bytes(segment, leaf)
 
     def absent(self, segment: int) -> Number:
         """Return what was punched out of a segment or cut off, and not touched again."""
-        return sum(hi - lo for lo, hi, _ in self.world.absent.get(segment, ()))
+        return self.world.pagecache.absent_bytes(segment)
 
     def many(self, segment: int) -> Number:
         """Return how many such segments there are: a file with events has no copies of any."""

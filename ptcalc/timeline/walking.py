@@ -109,7 +109,7 @@ def walk(world: World, segment: int, lo: int = 0, hi: int = WHOLE) -> Walked:
     claims: dict[tuple[int, bool], Counter[Claim]] = {}  # by file; True: private memory, pages of each process
     shared: dict[Key, Counter[_Part]] = {}
     base = ground.context.geometry.base_page
-    files = {file: (first, ground.cells.get(file, base)) for file, first, _, _ in world.files_of(segment)}
+    files = {file: (first, ground.cells.get(file, base)) for file, first, _ in ground.files_of(segment)}
     for cohort in world.population:
         life = cohort.state
         if segment not in world.segments_of(life):
@@ -224,17 +224,17 @@ def _leaves(
 def _left(world: World, segment: int) -> dict[Key, list[_Part]]:
     """Return the pages in tables of shared sets that somebody has touched who does not reach them any more."""
     ground, found = world.ground, {}  # type: Ground, dict[Key, list[_Part]]
-    files = world.files_of(segment)
+    files = ground.files_of(segment)
     for key, reaches in world.tables.idle.items():
         span = ground.span(key.place)
-        for file, start, end, _ in files:
+        for file, start, end in files:
             page = ground.cells.get(file, 0)
             if key.place != leaf_place(ground, page) or (key.region != segment and key.file != file):
                 continue
             for reach in reaches:
                 origin = start if key.region >= 0 else key.name[-1] + reach.shift * span
                 window = Intervals.of((reach.lo + reach.shift) * span, (reach.hi + reach.shift) * span, True)
-                for lo, hi, _ in world.absent.get(segment, ()):
+                for lo, hi, _ in world.pagecache.absent.get(segment, ()):
                     window = window.set(lo - start + origin, hi - start + origin, None)
                 for lo, hi, _ in window.within(origin, origin + end - start) if reach.role != BLOCKS else ():
                     cut = reach.run.cut(lo, hi)

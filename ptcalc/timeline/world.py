@@ -5,29 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property
 
-from ptcalc.engine.covers import EXACT
 from ptcalc.layout.rows import MADVISE, PROTECTIONS, THP
-from ptcalc.layout.touch import runs as runs_of_touch
-from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.map_shared_pt import MapSharedPt
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import walking
-from ptcalc.timeline.changes import NO_ACCESS, reads_huge, touch, unhooked
-from ptcalc.timeline.ground import HUGETLB, Ground, Piece, Row, hooks_of
+from ptcalc.timeline.changes import NO_ACCESS, touch, unhooked
+from ptcalc.timeline.ground import HUGETLB, Ground, Piece
 from ptcalc.timeline.leaves import leaves_of
 from ptcalc.timeline.life import Hook, Key, Left, Life, Vma
-from ptcalc.timeline.parts import mapped_length
+from ptcalc.timeline.pagecache import PageCache
 from ptcalc.timeline.regions import UNMAPPED, forget_unused
 from ptcalc.timeline.runs import Run
 from ptcalc.timeline.sets import SharedTables
-from ptcalc.workload.events import Grow, Part
+from ptcalc.timeline.written import Written
+from ptcalc.workload.events import Grow
 from ptcalc.workload.intervals import Intervals
-from ptcalc.workload.model import Touch
-from ptcalc.workload.population import WRITTEN, Cohort, Population
+from ptcalc.workload.population import Cohort, Population
 
 _FAR = 1 << 62
+Cohorts = list[Cohort[Life]]
 
 
 @dataclass
@@ -45,60 +42,15 @@ class World:
     """The state under one policy; `ptcalc.timeline.happening` lets events change it."""
 
     ground: Ground
+    written: Written
+    pagecache: PageCache
     population: Population[Life]
     tables: SharedTables
-    absent: dict[int, Intervals[bool]] = field(default_factory=dict)  # pages of each segment that were punched out
-    cached: dict[int, dict[Run, int]] = field(
-        default_factory=dict
-    )  # touched pages of segments that hold what is touched
     growing: dict[int, Growing] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     walked_tables: int = 0
     walked_entries: int = 0
     _fresh: dict[tuple[int, bool], tuple[int, Life]] = field(default_factory=dict)
-    _domains: int = 0
-
-    @classmethod
-    def at_the_beginning(cls, policy: Policy, context: Context) -> World:
-        """Return the state that the workload as written describes.  Raises what laying it out raises."""
-        plan, _ = policy.plan(context)
-        layout = context.lay_out(plan)
-        if isinstance(policy, MapSharedPt):
-            context.settled = {}
-        view = policy.view(layout, context)
-        rule = policy.sharing(view, context)
-        columns = [getattr(layout.rows, name).tolist() for name in Row.__dataclass_fields__]
-        rows = tuple(Row(*each) for each in zip(*columns, strict=True))
-        ground = Ground(policy, context, plan, layout, view, rule, rows)
-        world = cls(ground, Population(), SharedTables(ground))
-        world._domains = int(layout.runs.domain.max(initial=-1)) + 1
-        counts = [int(count) for count in context.counts]
-        present = [number for number, count in enumerate(counts) if count]
-        found = hooks_of(ground, view, rule, range(len(counts)))
-        fixed = [view.reached(place, rule)[0].fixed for place in range(len(ground.levels))]
-        grown = view.grown_vmpte()
-        names = list(context.workload.processes)
-        for row, run in [each for group in present for each in world.runs_as_written(group)]:
-            ground.hold(row, run)
-        for group in present:
-            used: Intervals[tuple[Run, ...]] = Intervals()
-            vmas = world.vmas_as_written(group)
-            for row, run in world.runs_as_written(group):
-                used = used.changed(run.lo, run.hi, lambda old, run=run: (*old, run), fill=(run,))  # type: ignore[misc]
-                piece = Piece(run.lo, run.hi, rows[row].vma()._replace(row=row), (run,))
-                if not rows[row].shared and (rows[row].write or reads_huge(ground, vmas, piece)):
-                    vmas = vmas.changed(rows[row].start, rows[row].end, lambda vma: vma._replace(copied=True))
-            hooks = tuple(
-                tuple(hook._replace(times=counts[hook.times]) if hook.role == 1 else hook for hook in own)
-                for own, _ in found[group]
-            )
-            inside = tuple(tuple(region) for _, region in found[group])
-            life = Life(
-                group, vmas, used, hooks, inside,
-                fixed=tuple(0 if each is None else int(each[group]) for each in fixed), grown=int(grown[group]),
-            )  # fmt: skip
-            world.arrive(names[group], counts[group], "", world.population.history(WRITTEN), life)
-        return world
 
     # Processes.
 
@@ -106,7 +58,7 @@ class World:
         """Add processes."""
         self.population.add(group, count, label, history, life)
         self.tables.change(life, count)
-        self.cache(life, count)
+        self.pagecache.bring(life, count)
 
     def become(self, cohort: Cohort[Life], life: Life) -> None:
         """Give processes another state."""
@@ -114,7 +66,7 @@ class World:
             return
         self.tables.change(cohort.state, -cohort.count)
         self.tables.change(life, cohort.count)
-        self.cache(life, cohort.count, cohort.state)
+        self.pagecache.bring(life, cohort.count, cohort.state)
         cohort.state = life
 
     def leave(self, cohorts: list[Cohort[Life]]) -> None:
@@ -152,83 +104,6 @@ class World:
                 yield last
             else:
                 yield cohort
-
-    def group_number(self, name: str) -> int:
-        """Return the place of a group in the file."""
-        return list(self.ground.context.workload.processes).index(name)
-
-    # What groups map and touch.
-
-    def vmas_as_written(self, group: int) -> Intervals[Vma]:
-        """Return the VMAs with which a process of a group begins."""
-        parts = [
-            (row.start, row.end, row.vma()._replace(row=number))
-            for number, row in enumerate(self.ground.rows)
-            if row.group == group
-        ]
-        return Intervals(tuple(sorted(parts)))
-
-    def runs_as_written(self, group: int) -> list[tuple[int, Run]]:
-        """Return what a process of a group touches at its beginning, with the rows."""
-        runs = self.ground.layout.runs
-        out = []
-        columns = (runs.kind, runs.lo, runs.hi, runs.step, runs.origin, runs.slots, runs.drawn, ~runs.same, runs.domain)
-        for row, *each in zip(runs.row.tolist(), *(column.tolist() for column in columns), strict=True):
-            if self.ground.rows[row].group == group:
-                out.append((row, Run(*each)))
-        return out
-
-    def runs_of(
-        self, group: int, mapping: int, touches: Iterable[Touch], domain: int | None = None
-    ) -> list[tuple[int, Run]]:
-        """Return what some forms of touch mean for a mapping, with the rows; each is a draw of its own."""
-        workload = self.ground.context.workload
-        written = list(workload.processes.values())[group].mappings[mapping]
-        length = mapped_length(written, self.ground.plan.segments[written.segment])
-        out = []
-        for each in touches:
-            for run in runs_of_touch(each, written.offset, length, self.ground.context.geometry.base_page):
-                number = self._domains if domain is None else domain
-                if domain is None:
-                    self._domains += 1
-                for row in self.rows_of(group, mapping):
-                    known = self.ground.rows[row]
-                    whole = Run(
-                        run.kind, run.lo, run.hi, run.step, run.origin, run.slots, run.drawn, not run.same, number
-                    )
-                    part = whole.cut(known.seg_lo, known.seg_hi)
-                    if part is not None:
-                        out.append((row, part.moved(known.delta)))
-        return out
-
-    def rows_of(self, group: int, mapping: int) -> list[int]:
-        """Return the rows of a mapping, by its place in the group's list."""
-        wanted = self._mapping_number(group, mapping)
-        return [number for number, row in enumerate(self.ground.rows) if row.mapping == wanted]
-
-    def _mapping_number(self, group: int, mapping: int) -> int:
-        return next(
-            number
-            for number, place in enumerate(self.ground.layout.places)
-            if place.group == group and place.index == mapping
-        )
-
-    def window(self, group: int, part: Part) -> tuple[int, int]:
-        """Return a part of a mapping as addresses at which the file maps it, widened to pages of this policy."""
-        workload = self.ground.context.workload
-        offset = list(workload.processes.values())[group].mappings[part.mapping].offset
-        rows = [self.ground.rows[number] for number in self.rows_of(group, part.mapping)]
-        lo_at, hi_at = offset + part.start, offset + part.start + part.length
-
-        def address(at: int) -> tuple[int, Row]:
-            row = next((row for row in rows if row.seg_lo <= at < row.seg_hi), rows[-1])
-            return at + row.delta, row
-
-        lo, first = address(lo_at)
-        hi, last = address(hi_at - 1)
-        lo -= (lo - first.start) % first.page
-        hi = min(last.start - (last.start - hi - 1) // last.page * last.page, last.end)
-        return max(lo, first.start), hi
 
     # What may be accessed.
 
@@ -283,14 +158,14 @@ class World:
         known = self._fresh.get((group, written))
         if known is not None and known[0] == self.ground.epoch:
             return known[1]
-        vmas = self.vmas_as_written(group)
+        vmas = self.written.vmas(group)
         nothing: tuple[tuple[Hook, ...], ...] = ((),) * len(self.ground.levels)
         life = Life(group, vmas, Intervals(), nothing, nothing)
         # What the top of the mappings alone needs, and then what is touched.
         life = touch(self.ground, life, [Piece(lo, hi, vma) for lo, hi, vma in vmas], (), count)
         if written:
             for reads in (True, False):
-                runs = [(row, run) for row, run in self.runs_as_written(group) if self.ground.rows[row].write != reads]
+                runs = [(row, run) for row, run in self.written.runs(group) if self.ground.rows[row].write != reads]
                 life = self.access(life, runs, count, write="read" if reads else None)
         if not any(self.ground.rows[vma.row].thp == THP.index("advise") for _, _, vma in vmas):
             self._fresh[group, written] = self.ground.epoch, life
@@ -335,11 +210,6 @@ class World:
         return found
 
     # Of the whole machine.
-
-    def next_domain(self) -> int:
-        """Return the number of a new draw."""
-        self._domains += 1
-        return self._domains - 1
 
     def note(self, text: str) -> None:
         """Say what an event meant here, once."""
@@ -396,34 +266,6 @@ class World:
             return set()
         return {segment for segment in range(len(self.ground.plan.segments)) if self.members_of(segment)}
 
-    def file_numbers(self, segment: int) -> set[int]:
-        """Return the numbers of a segment's files."""
-        return {file for file, _, _, _ in self.files_of(segment)}
-
-    def axis_window(self, key: Key, segment: int, lo: int, hi: int, span: int) -> tuple[int, int]:
-        """Return the tables of a set that hold a part of its segment (positions), by index on the axis of the set."""
-        if key.region >= 0:
-            return lo // span, -(-hi // span)
-        at = int(self.ground.layout.file_position[key.file])
-        phase = key.name[-1]
-        low, high = lo - at + phase, hi - at + phase
-        return low // span, -(-high // span)
-
-    def region_size(self, segment: int) -> int:
-        """Return the bytes of a segment, each piece in whole pages."""
-        return max(end for _, _, end, _ in self.files_of(segment))
-
-    def files_of(self, segment: int) -> list[tuple[int, int, int, int]]:
-        """Return the files of a segment: (number, start, end, start), positions as mapped."""
-        layout = self.ground.layout
-        # Files are numbered through all segments, the first of each at position 0.
-        firsts = [file for file, position in enumerate(layout.file_position.tolist()) if position == 0]
-        before, after = (*firsts, len(layout.file_position))[segment : segment + 2]
-        return [
-            (file, at := int(layout.file_position[file]), at + int(layout.file_size[file]), at)
-            for file in range(before, after)
-        ]
-
     def forget_left(self, key: Key, lo: int = -_FAR, hi: int = _FAR) -> None:
         """Free the tables of a set that nobody uses, from lo to hi of its axis."""
         self.tables.cut(key, lo, hi)
@@ -433,58 +275,6 @@ class World:
             if any(each.key == key for each in life.left):
                 new = known.get(id(life)) or replace(life, left=_left_without(life.left, key, lo, hi), figures={})
                 known[id(life)] = cohort.state = new
-
-    # What is in the page cache because it was touched.
-
-    def cache(self, life: Life, count: int, before: Life | None = None) -> None:
-        """Remember what processes touch of segments that hold what is touched, and fill holes that were punched."""
-        rows, context = self.ground.rows, self.ground.context
-        watched = self._watched | set(self.absent)
-        if not watched:
-            return
-        known = {run.domain for _, _, runs in before.used for run in runs} if before is not None else set()
-        for lo, hi, vma in life.vmas:
-            row = rows[vma.row]
-            if row.segment not in watched or not row.shared:
-                continue
-            shift = self.ground.position(row, lo) - lo
-            for a, b, runs in life.used.within(lo, hi):
-                for run in runs:
-                    if run.domain in known and before is not None and before.used == life.used:
-                        continue
-                    part = run.cut(a, b)
-                    if part is None:
-                        continue
-                    if part.kind == EXACT and row.segment in self.absent:
-                        end = self.ground.ends.get(row.segment, 1 << 62)
-                        low, high = part.lo + shift, min(part.hi + shift, end)
-                        self.absent[row.segment] = self.absent[row.segment].set(low, high, None)
-                    if row.segment in self._watched:
-                        cached = self.cached.setdefault(row.segment, {})
-                        at = part.moved(shift)
-                        cached[at] = cached.get(at, 0) + (0 if run.domain in known and at in cached else count)
-        del context
-
-    def uncache(self, segment: int, lo: int, hi: int) -> None:
-        """Let pages of a segment leave the page cache (positions as mapped)."""
-        cached = self.cached.get(segment, {})
-        left: dict[Run, int] = {}
-        for run, count in cached.items():
-            for part in (run.cut(-(1 << 62), lo), run.cut(hi, 1 << 62)):
-                if part is not None:
-                    left[part] = left.get(part, 0) + count
-        self.cached[segment] = left
-
-    @cached_property
-    def _watched(self) -> set[int]:
-        """Segments of which what is touched is in memory."""
-        found = set()
-        for number, (name, segment) in enumerate(self.ground.context.workload.segments.items()):
-            backing = self.ground.plan.segments[name].backing
-            word = segment.resident or ("touched" if backing in ("file", "private") else "all")
-            if word == "touched" and backing not in ("file", "private"):
-                found.add(number)
-        return found
 
 
 def changed(world: World, life: Life, vmas: Intervals[Vma], count: int, *, refault: bool) -> Life:

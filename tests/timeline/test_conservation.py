@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import ptcalc
 from ptcalc.policies import policies_of
 from ptcalc.policies.base import Context
+from ptcalc.timeline.beginning import beginning
 from ptcalc.timeline.happening import happen
 from ptcalc.timeline.life import Key
 from ptcalc.timeline.sets import hooked, left
@@ -127,7 +128,7 @@ def conserved(world: World) -> None:
 def test_tables_are_conserved(seed: int, name: str) -> None:
     workload = ptcalc.loads(HEAD + events(seed, 8))
     policy = next(policy for policy in policies_of(workload.geometry) if policy.name == name)
-    world = World.at_the_beginning(policy, Context(workload, workload.geometry))
+    world = beginning(policy, Context(workload, workload.geometry))
     conserved(world)
     for number, event in enumerate(workload.events, start=1):
         happen(world, event, number)

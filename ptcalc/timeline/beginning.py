@@ -1,0 +1,59 @@
+"""The state with which a timeline begins: the workload as written."""
+
+from __future__ import annotations
+
+from ptcalc.engine.covers import BLOCKS
+from ptcalc.policies.base import Context, Policy
+from ptcalc.policies.map_shared_pt import MapSharedPt
+from ptcalc.timeline.changes import reads_huge
+from ptcalc.timeline.ground import Ground, Piece, Row, hooks_of
+from ptcalc.timeline.life import Life
+from ptcalc.timeline.pagecache import PageCache
+from ptcalc.timeline.runs import Run
+from ptcalc.timeline.sets import SharedTables
+from ptcalc.timeline.world import World
+from ptcalc.timeline.written import Written
+from ptcalc.workload.intervals import Intervals
+from ptcalc.workload.population import WRITTEN, Population
+
+
+def beginning(policy: Policy, context: Context) -> World:
+    """Return the state that the workload as written describes.  Raises what laying it out raises."""
+    plan, _ = policy.plan(context)
+    layout = context.lay_out(plan)
+    if isinstance(policy, MapSharedPt):
+        context.settled = {}
+    view = policy.view(layout, context)
+    rule = policy.sharing(view, context)
+    columns = [getattr(layout.rows, name).tolist() for name in Row.__dataclass_fields__]
+    rows = tuple(Row(*each) for each in zip(*columns, strict=True))
+    ground = Ground(policy, context, plan, layout, view, rule, rows)
+    written = Written.on(ground)
+    world = World(ground, written, PageCache(ground), Population(), SharedTables(ground))
+    counts = [int(count) for count in context.counts]
+    present = [number for number, count in enumerate(counts) if count]
+    found = hooks_of(ground, view, rule, range(len(counts)))
+    fixed = [view.reached(place, rule)[0].fixed for place in range(len(ground.levels))]
+    grown = view.grown_vmpte()
+    names = list(context.workload.processes)
+    for row, run in [each for group in present for each in written.runs(group)]:
+        ground.hold(row, run)
+    for group in present:
+        used: Intervals[tuple[Run, ...]] = Intervals()
+        vmas = written.vmas(group)
+        for row, run in written.runs(group):
+            used = used.changed(run.lo, run.hi, lambda old, run=run: (*old, run), fill=(run,))  # type: ignore[misc]
+            piece = Piece(run.lo, run.hi, rows[row].vma()._replace(row=row), (run,))
+            if not rows[row].shared and (rows[row].write or reads_huge(ground, vmas, piece)):
+                vmas = vmas.changed(rows[row].start, rows[row].end, lambda vma: vma._replace(copied=True))
+        hooks = tuple(
+            tuple(hook._replace(times=counts[hook.times]) if hook.role == BLOCKS else hook for hook in own)
+            for own, _ in found[group]
+        )
+        inside = tuple(tuple(region) for _, region in found[group])
+        life = Life(
+            group, vmas, used, hooks, inside,
+            fixed=tuple(0 if each is None else int(each[group]) for each in fixed), grown=int(grown[group]),
+        )  # fmt: skip
+        world.arrive(names[group], counts[group], "", world.population.history(WRITTEN), life)
+    return world

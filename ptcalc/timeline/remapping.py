@@ -1,0 +1,234 @@
+"""Events that change VMAs: protection, advice, registration, tracking, switches, and munmap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ptcalc.errors import InputError
+from ptcalc.layout.rows import BACKINGS, MADVISE, PROTECTIONS, UFFD
+from ptcalc.policies.mshare import Mshare
+from ptcalc.timeline import reclaiming
+from ptcalc.timeline.changes import Windows, freed
+from ptcalc.timeline.ground import HUGETLB, Row
+from ptcalc.timeline.life import Vma
+from ptcalc.timeline.regions import (
+    change_region,
+    forget_in_region,
+    leave_region,
+    members,
+    shares_in_common,
+)
+from ptcalc.timeline.world import Cohorts, World, changed
+from ptcalc.workload import events as kinds
+from ptcalc.workload.events import Chosen, Event, Part
+from ptcalc.workload.intervals import Intervals
+
+_REFAULTING = (kinds.Mprotect, kinds.Userfaultfd, kinds.Softdirty, kinds.Switch)
+
+
+def protect(world: World, event: Event, number: int) -> None:
+    """mprotect: for this process, or for all who share one list of VMAs."""
+    action = event.action
+    assert isinstance(action, kinds.Mprotect)
+    protection = PROTECTIONS.index(action.protection)
+    cohorts = world.population.choose(action.who, number)
+    refuse_window(world, event, cohorts, "mprotect", action.part, window=action.window)
+    group = world.written.group_number(action.who.group)
+    lo, hi = window_of(world, group, action.part)
+    if shares_in_common(world):
+        common = [cohort for cohort in cohorts if members(world, cohort.state, lo, hi)]
+        if common:
+            change_region(world, common[0].state, lo, hi, lambda _: protection)
+            world.note("the mapping is common to all who share it: its protection changes for all of them")
+
+    def protected(vma: Vma) -> Vma:
+        return vma if world.joined(vma) else vma._replace(protection=protection)
+
+    _change(world, event, cohorts, lo, hi, protected)
+
+
+def _change(world: World, event: Event, cohorts: Cohorts, lo: int, hi: int, new: Callable[[Vma], Vma]) -> None:
+    """Change attributes of VMAs from lo to hi, and walk what they map."""
+    for cohort in world.one_by_one(cohorts, lo, hi) if not event.refault else cohorts:
+        life = cohort.state
+        vmas = life.vmas.changed(lo, hi, new)
+        if vmas != life.vmas:
+            vmas = _apart(world, life.vmas, lo, hi, new)
+        if vmas == life.vmas:
+            refault = event.refault and isinstance(event.action, _REFAULTING)
+            world.become(cohort, world.again(life, cohort.count) if refault else life)
+            continue
+        world.walked(*world.visited(life, cohort.count, lo, hi))
+        refault = event.refault and isinstance(event.action, _REFAULTING)
+        world.become(cohort, changed(world, life, vmas, cohort.count, refault=refault))
+
+
+def _apart(world: World, vmas: Intervals[Vma], lo: int, hi: int, new: Callable[[Vma], Vma]) -> Intervals[Vma]:
+    """Return VMAs with a change from lo to hi; those of hugetlb stay apart where it ends, whatever becomes of them."""
+    for a, b, vma in list(vmas.within(lo, hi)):
+        if world.ground.rows[vma.row].backing == HUGETLB:
+            vmas = vmas.changed(a, b, lambda each, a=a: new(each)._replace(cut=a))  # type: ignore[misc]
+        else:
+            vmas = vmas.changed(a, b, new)
+    return vmas
+
+
+def joined(windows: Windows) -> Windows:
+    """Join windows that touch each other."""
+    out: Windows = []
+    for lo, hi in sorted(windows):
+        if out and out[-1][1] == lo:
+            out[-1] = (out[-1][0], hi)
+        else:
+            out.append((lo, hi))
+    return out
+
+
+def unmap(world: World, event: Event, number: int) -> None:
+    """munmap: tables go in whose whole span no VMA is left (mm/memory.c:free_pgtables)."""
+    action = event.action
+    assert isinstance(action, kinds.Munmap)
+    cohorts = world.population.choose(action.who, number)
+    group = world.written.group_number(action.who.group)
+    lo, hi = window_of(world, group, action.part)
+    if isinstance(world.ground.policy, Mshare):
+        common = [cohort for cohort in cohorts if members(world, cohort.state, lo, hi)]
+        if common and not action.window:
+            change_region(world, common[0].state, lo, hi, lambda _: -1)
+            forget_in_region(world, common[0].state, lo, hi, unmapped=True)
+            world.note("the mapping is common to all members of the region: it is unmapped for all of them")
+        elif common:
+            for cohort in common:
+                life = cohort.state
+                world.become(cohort, leave_region(world, life, lo, hi, cohort.count, gone=True))
+            world.note("the window is unmapped: no table of the region goes while it has members")
+    regional = isinstance(world.ground.policy, Mshare)
+
+    def stays(vma: Vma) -> bool:
+        return regional and world.joined(vma)
+
+    for cohort in world.one_by_one(cohorts, lo, hi):
+        life = cohort.state
+        gone = joined([(a + vma.moved, b + vma.moved) for a, b, vma in life.vmas.within(lo, hi) if not stays(vma)])
+        if not gone:
+            continue
+        vmas = life.vmas.changed(lo, hi, lambda vma: vma if stays(vma) else None)
+        world.walked(*world.visited(life, cohort.count, lo, hi))
+        used = life.used
+        for a, b, vma in life.vmas.within(lo, hi):
+            used = used if stays(vma) else used.set(a, b, None)
+        after = changed(world, replace(life, used=used, figures={}), vmas, cohort.count, refault=False)
+        world.become(cohort, replace(after, hooks=freed(world.ground, after.hooks, vmas, gone), figures={}))
+    world.settle()
+
+
+def advise(world: World, event: Event, number: int) -> None:
+    """madvise, all kinds."""
+    action = event.action
+    assert isinstance(action, kinds.Madvise)
+    cohorts = world.population.choose(action.who, number)
+    group = world.written.group_number(action.who.group)
+    lo, hi = window_of(world, group, action.part)
+    if action.advice == "dontneed":
+        reclaiming.dontneed(world, cohorts, lo, hi)
+    elif action.advice in ("free", "pageout"):
+        for cohort in cohorts:
+            life = cohort.state
+            world.walked(*world.visited(life, cohort.count, lo, hi))
+            world.become(cohort, replace(life, used=life.used.set(lo, hi, None), figures={}))
+    elif action.advice == "cold":
+        for cohort in cohorts:
+            life = cohort.state
+            world.walked(*world.visited(life, cohort.count, lo, hi))
+    elif action.advice == "collapse":
+        reclaiming.collapse(world, cohorts, lo, hi, refault=event.refault)
+    else:
+        advice = MADVISE.index(action.advice)
+        _change(world, event, cohorts, lo, hi, lambda vma: vma._replace(madvise=advice))
+
+
+def register(world: World, event: Event, number: int) -> None:
+    """userfaultfd: register or unregister."""
+    action = event.action
+    assert isinstance(action, kinds.Userfaultfd)
+    mode = UFFD.index(action.mode)
+    _per_process(world, event, number, action.who, action.part, lambda vma: vma._replace(uffd=mode), leaves=mode > 0)
+
+
+def track(world: World, event: Event, number: int) -> None:
+    """Soft-dirty tracking begins or ends."""
+    action = event.action
+    assert isinstance(action, kinds.Softdirty)
+    on = action.on
+    _per_process(world, event, number, action.who, action.part, lambda vma: vma._replace(softdirty=on), leaves=on)
+
+
+def _per_process(
+    world: World, event: Event, number: int, who: Chosen, part: Part, new: Callable[[Vma], Vma], *, leaves: bool
+) -> None:
+    """Change what tables of one process alone hold; who is in a region leaves it for that."""
+    cohorts = world.population.choose(who, number)
+    lo, hi = window_of(world, world.written.group_number(who.group), part)
+    if leaves:
+        _leave(world, cohorts, lo, hi, refault=event.refault)
+    _change(world, event, cohorts, lo, hi, new)
+
+
+def _leave(world: World, cohorts: Cohorts, lo: int, hi: int, *, refault: bool) -> None:
+    if not isinstance(world.ground.policy, Mshare):
+        return
+    for cohort in cohorts:
+        life = cohort.state
+        if members(world, life, lo, hi):
+            world.become(cohort, leave_region(world, life, lo, hi, cohort.count, refault=refault))
+            world.note("who keeps state of its own leaves the region and maps the segment with tables of its own")
+    world.settle()
+
+
+def switch(world: World, event: Event, number: int) -> None:
+    """Allow or forbid page-table sharing, for processes or for a mapping."""
+    action = event.action
+    assert isinstance(action, kinds.Switch)
+    cohorts = world.population.choose(action.who, number)
+    group = world.written.group_number(action.who.group)
+    allow = action.sharing == "allow"
+    if not world.ground.policy.switched:
+        world.note("this policy has no switch for page-table sharing")
+        return
+    many = len(list(world.ground.context.workload.processes.values())[group].mappings)
+    for mapping in range(many) if action.mapping is None else [action.mapping]:
+        rows = [world.ground.rows[row] for row in world.written.rows_of(group, mapping)]
+        lo, hi = rows[0].start, rows[-1].end
+        if not allow:
+            _leave(world, cohorts, lo, hi, refault=event.refault)
+        _change(world, event, cohorts, lo, hi, lambda vma: vma._replace(allow=allow))
+
+
+def window_of(world: World, group: int, part: Part) -> tuple[int, int]:
+    """Return a part of a mapping as addresses at which the file maps it, widened to huge pages where there are some."""
+    lo, hi = world.written.window(group, part)
+    rows = [world.ground.rows[number] for number in world.written.rows_of(group, part.mapping)]
+    if hi - lo > part.length and any(_moved_to_huge(world, row) for row in rows):
+        world.note("the part is widened to whole huge pages")
+    return lo, hi
+
+
+def _moved_to_huge(world: World, row: Row) -> bool:
+    written = list(world.ground.context.workload.segments.values())[row.segment].backing
+    return row.backing == HUGETLB and written != BACKINGS[HUGETLB]
+
+
+def refuse_window(world: World, event: Event, cohorts: Cohorts, what: str, part: Part, *, window: bool) -> None:
+    """The window on a region is one VMA, which can be neither split nor moved (mshare v3)."""
+    if not window or not isinstance(world.ground.policy, Mshare):
+        return
+    lo, hi = world.written.window(cohorts[0].state.group, part)
+    if any(members(world, cohort.state, lo, hi) for cohort in cohorts):
+        message = f"{what} of the window of an mshare region is refused: it is one VMA, whose protection and place are"
+        raise refused(world, event, f"{message} those of the whole region", "of: mapping, or policies without mshare")
+
+
+def refused(world: World, event: Event, message: str, accepted: str) -> InputError:
+    """Return the error that a policy does not allow an event."""
+    return world.ground.context.workload.error(event.path, f"{world.ground.policy.name}: {message}", accepted=accepted)
