@@ -5,7 +5,7 @@ from __future__ import annotations
 from ptcalc.engine.covers import BLOCKS
 from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.map_shared_pt import MapSharedPt
-from ptcalc.timeline.changes import reads_huge
+from ptcalc.timeline.changes import owner_of, reads_huge
 from ptcalc.timeline.ground import Ground, Piece, Row, hooks_of
 from ptcalc.timeline.life import Life
 from ptcalc.timeline.pagecache import PageCache
@@ -42,8 +42,9 @@ def beginning(policy: Policy, context: Context) -> World:
         used: Intervals[tuple[Run, ...]] = Intervals()
         vmas = written.vmas(group)
         for row, run in written.runs(group):
-            used = used.changed(run.lo, run.hi, lambda old, run=run: (*old, run), fill=(run,))  # type: ignore[misc]
             piece = Piece(run.lo, run.hi, rows[row].vma()._replace(row=row), (run,))
+            own = run._replace(owner=owner_of(rows[row], piece))
+            used = used.changed(run.lo, run.hi, lambda old, own=own: (*old, own), fill=(own,))  # type: ignore[misc]
             if not rows[row].shared and (rows[row].write or reads_huge(ground, vmas, piece)):
                 vmas = vmas.changed(rows[row].start, rows[row].end, lambda vma: vma._replace(copied=True))
         hooks = tuple(

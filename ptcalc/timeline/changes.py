@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from ptcalc.engine.covers import BLOCKS
 from ptcalc.layout.rows import MADVISE, PROTECTIONS, THP, UFFD
-from ptcalc.timeline.ground import HUGETLB, PRIVATE, Ground, Piece, hooks_of, scopes_of
+from ptcalc.timeline.ground import HUGETLB, PRIVATE, Ground, Piece, Row, hooks_of, scopes_of
 from ptcalc.timeline.life import Hook, Hooks, Key, Left, Life, Scope, Vma, mode, without
-from ptcalc.timeline.runs import Run
+from ptcalc.timeline.runs import NOBODY, OWN, Run
 from ptcalc.timeline.sets import SharedTables
 from ptcalc.workload.intervals import Intervals
 
@@ -36,7 +36,7 @@ def touch(
     """
     if not parts:
         return life
-    layout = ground.laid_out([_pieces(ground, life.vmas, parts), *(pieces for pieces, _ in others)])
+    layout = ground.laid_out([pieces_of(ground, life.vmas, parts), *(pieces for pieces, _ in others)])
     view, rule = ground.seen(layout, (times, *(many for _, many in others)))
     found = hooks_of(ground, view, rule, range(1))[0]
     counts = [times, *(many for _, many in others)]
@@ -59,6 +59,7 @@ def touch(
         for run in piece.runs:
             part = run.cut(piece.lo, piece.hi)
             if part is not None:
+                part = part._replace(owner=owner_of(row, piece))
                 used = used.changed(part.lo, part.hi, lambda old, part=part: _joined(old, part), fill=(part,))  # type: ignore[misc]
         if not row.shared and piece.runs and (piece.written or reads_huge(ground, vmas, piece)):
             vmas = vmas.changed(piece.lo, piece.hi, lambda vma: vma._replace(copied=True))
@@ -73,6 +74,12 @@ def touch(
         grown=max(life.grown, int(view.grown_vmpte()[0])),
         figures={},
     )
+
+
+def owner_of(row: Row, piece: Piece) -> int:
+    """Return whose the pages are that a piece touches: what is written of a private mapping is copied."""
+    written = row.write if piece.written is None else piece.written
+    return OWN if written and not row.shared else NOBODY
 
 
 def reads_huge(ground: Ground, vmas: Intervals[Vma], piece: Piece) -> bool:
@@ -126,7 +133,7 @@ def _levels(hooks: Hooks, ground: Ground) -> Hooks:
     return hooks or ((),) * len(ground.levels)
 
 
-def _pieces(ground: Ground, vmas: Intervals[Vma], parts: Sequence[Piece]) -> list[Piece]:
+def pieces_of(ground: Ground, vmas: Intervals[Vma], parts: Sequence[Piece]) -> list[Piece]:
     """Return all VMAs as pieces, with the runs of those parts that lie in them."""
     out = []
     for lo, hi, vma in vmas:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ptcalc.policies.counting import allocations_of_one
-from ptcalc.timeline.ground import HUGETLB, Ground, Piece
+from ptcalc.timeline.ground import HUGETLB, Ground
 from ptcalc.timeline.tables import Count, Reach, count
 
 if TYPE_CHECKING:
@@ -13,14 +13,13 @@ if TYPE_CHECKING:
 
 
 class Figures(NamedTuple):
-    """One process: tables of its own by level, allocations they need, VmPTE, RSS and private copies by segment."""
+    """One process: tables of its own by level, allocations they need, VmPTE, RSS."""
 
     own: tuple[Count, ...]
     allocations: tuple[int | float, ...]
     vmpte_bytes: int
     exact: bool
     rss_bytes: int
-    copies: tuple[int, ...]
 
 
 def figures_of(ground: Ground, life: Life) -> Figures:
@@ -57,7 +56,7 @@ def _figures(ground: Ground, life: Life) -> Figures:
             shown = shown._replace(tables=shown.tables + fixed)
         vmpte += (shown.tables + round(shown.expected)) * costs[place].vmpte
         exact &= shown.exact and found.exact
-    return Figures(tuple(own), tuple(needed), vmpte, exact, _rss(ground, life), _copies(ground, life))
+    return Figures(tuple(own), tuple(needed), vmpte, exact, _rss(ground, life))
 
 
 def _sd(reaches: dict[Reach, int], span: int) -> float:
@@ -77,17 +76,3 @@ def _rss(ground: Ground, life: Life) -> int:
             for run in runs:
                 pages[Reach(run, a // page, -(-b // page), 0, 0)] = 1
     return round(count(pages, page, shared=False).value) * page
-
-
-def _copies(ground: Ground, life: Life) -> tuple[int, ...]:
-    """Return the private copies of one process, by segment, bytes (`ptcalc.policies.residency`)."""
-    from ptcalc.policies.residency import copies
-
-    rows = ground.rows
-    written = [(lo, hi, vma) for lo, hi, vma in life.vmas if not rows[vma.row].shared and rows[vma.row].write]
-    if not written:
-        return (0,) * len(ground.plan.segments)
-    pieces = [Piece(a, b, vma, runs) for lo, hi, vma in written for a, b, runs in life.used.within(lo, hi)]
-    if not pieces:
-        return (0,) * len(ground.plan.segments)
-    return tuple(int(each) for each in copies(ground.laid_out([pieces]), (1,)))

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from ptcalc.timeline import moving, reclaiming, remapping
 from ptcalc.timeline.changes import tidy
+from ptcalc.timeline.copies import forked
 from ptcalc.timeline.growing import grow_to
-from ptcalc.timeline.life import Life, Vma, mode
-from ptcalc.timeline.runs import Run
+from ptcalc.timeline.life import Hook, Life, Vma, mode
+from ptcalc.timeline.runs import OWN, Run
 from ptcalc.timeline.world import Growing, World
 from ptcalc.workload import events as kinds
 from ptcalc.workload.events import Event
@@ -39,13 +40,18 @@ def _start(world: World, event: Event, number: int) -> None:
 def _fork(world: World, event: Event, number: int) -> None:
     """mm/memory.c:vma_needs_copy, copy_page_range: tables under VMAs with private pages.
 
-    A child is not registered with userfaultfd (mm/userfaultfd.c:dup_userfaultfd), whatever its parent is.
+    A child is not registered with userfaultfd (mm/userfaultfd.c:dup_userfaultfd), whatever its parent is.  What the
+    parent had for itself they have in common from now on, until somebody writes to it.
     """
     action = event.action
     assert isinstance(action, kinds.Fork)
     parent = world.population.of(action.who.group, action.who.label)[0]
+    if any(run.owner == OWN for _, _, runs in parent.state.used for run in runs):
+        if parent.count > 1:  # its pages are no longer as those of the others, which are chosen after it
+            world.population.split(parent, parent.count - 1)
+        world.become(parent, replace(parent.state, used=forked(parent.state.used, OWN + number), figures={}))
     life, ground = parent.state, world.ground
-    hooks = [[] for _ in life.hooks]  # type: list[list[Hook]]
+    hooks: list[list[Hook]] = [[] for _ in life.hooks]
     used: Intervals[tuple[Run, ...]] = Intervals()
     for lo, hi, vma in life.vmas:
         if not vma.copied:

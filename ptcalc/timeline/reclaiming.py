@@ -11,6 +11,7 @@ from ptcalc.timeline.changes import Windows, advised, unhooked
 from ptcalc.timeline.ground import HUGETLB
 from ptcalc.timeline.life import Hook, Life, without
 from ptcalc.timeline.regions import forget_in_region, members
+from ptcalc.timeline.runs import NOBODY, Run
 from ptcalc.timeline.world import World
 from ptcalc.workload.intervals import Intervals
 from ptcalc.workload.population import Cohort
@@ -105,7 +106,8 @@ def punch(world: World, segment: str, lo: int, hi: int) -> None:
         world.note(f"no whole page of {page} bytes lies inside the hole: nothing leaves")
         return
     world.walked(*world.visited_once(segment, first, last))
-    _forget(world, number, first, last)
+    hugetlb = world.ground.plan.segments[segment].backing == BACKINGS[HUGETLB]
+    _forget(world, number, first, last, cows=hugetlb)
     world.pagecache.remove(number, first, last)
     _split_huge(world, number, first, last)
 
@@ -117,16 +119,22 @@ def truncate(world: World, segment: str, size: int) -> None:
     end = -(-size // plan.page) * plan.page
     world.walked(*world.visited_once(segment, end, int(plan.size)))
     was = world.ground.region_size(number)
-    _forget(world, number, end, WHOLE)
+    _forget(world, number, end, WHOLE, cows=True)
     world.pagecache.remove(number, end, was)
     _split_huge(world, number, end, was)
     world.ground.ends[number] = end
     world.ground.epoch += 1
 
 
-def _forget(world: World, segment: int, lo: int, hi: int) -> None:
-    """Let pages of a segment (offsets as written) leave all who use them; mm/hugetlb.c drops shared tables for it."""
+def _forget(world: World, segment: int, lo: int, hi: int, *, cows: bool) -> None:
+    """Let pages of a segment (offsets as written) leave all who use them; mm/hugetlb.c drops shared tables for it.
+
+    ``cows``: private copies as well, as truncation and hugetlb do; a hole leaves them (unmap_mapping_range).
+    """
     ground = world.ground
+
+    def kept(runs: tuple[Run, ...]) -> tuple[Run, ...] | None:
+        return tuple(run for run in runs if run.owner != NOBODY and not cows) or None
 
     def forget(life: Life) -> Life:
         used, shared = life.used, []
@@ -136,7 +144,7 @@ def _forget(world: World, segment: int, lo: int, hi: int) -> None:
                 continue
             low, high = max(a, lo + row.delta), min(b, hi + row.delta)
             if low < high:
-                used = used.set(low, high, None)
+                used = used.changed(low, high, kept)
                 if row.backing == HUGETLB:
                     shared.append((low + vma.moved, high + vma.moved))
         if used == life.used and not shared:

@@ -13,9 +13,15 @@ import numpy as np
 
 from ptcalc.engine.covers import EXACT, RANDOM, STRIDE, Touched, covers
 
+NOBODY, OWN = 0, 1  # owners of pages; beyond these are the numbers of forks
+
 
 class Run(NamedTuple):
-    """A run (bytes); ``each``: every process draws anew; ``domain``: number of the draw, kept by all its parts."""
+    """A run (bytes); ``each``: every process draws anew; ``domain``: number of the draw, kept by all its parts.
+
+    ``owner``, of pages in use: NOBODY if they are the segment's, OWN if they are copies of the process alone, else the
+    fork since which its copies are common to parent and children.
+    """
 
     kind: int
     lo: int
@@ -26,6 +32,7 @@ class Run(NamedTuple):
     drawn: int
     each: bool
     domain: int
+    owner: int = NOBODY
 
     def cut(self, lo: int, hi: int) -> Run | None:
         """Return the part from lo to hi; None if there is none."""
@@ -66,9 +73,9 @@ def touched_of(runs: Iterable[Run], groups: Iterable[int]) -> Touched:
     """Return runs as the engine's columns; ``groups`` numbers who draws."""
     many = list(runs)
     columns = (
-        [np.array(column, np.int64) for column in zip(*many, strict=True)] if many else [np.zeros(0, np.int64)] * 9
+        [np.array(column, np.int64) for column in zip(*many, strict=True)] if many else [np.zeros(0, np.int64)] * 10
     )
-    kind, lo, hi, step, origin, slots, drawn, each, domain = columns
+    kind, lo, hi, step, origin, slots, drawn, each, domain, _ = columns
     random = kind == RANDOM
     return Touched(
         kind=kind,

@@ -12,6 +12,7 @@ from ptcalc.policies import SegmentMemory
 from ptcalc.policies.base import Context
 from ptcalc.policies.residency import memory_of, pool_need
 from ptcalc.policies.second_level import SecondLevels
+from ptcalc.timeline.copies import common_copies, own_copies
 from ptcalc.timeline.figures import figures_of
 from ptcalc.timeline.tables import NO_TABLES, Count
 from ptcalc.timeline.world import World
@@ -136,10 +137,11 @@ class Standing:
     # What `memory_of` asks.
 
     def copies(self) -> Sequence[Number]:
-        """Return the private copies of each segment, those of all processes."""
-        total = [0] * len(self.world.ground.plan.segments)
-        for cohort in self.world.population:
-            for segment, size in enumerate(figures_of(self.world.ground, cohort.state).copies):
+        """Return the private copies of each segment, those of all processes; what fork left common counts once."""
+        ground, population = self.world.ground, self.world.population
+        total = common_copies(ground, population)
+        for cohort in population:
+            for segment, size in enumerate(own_copies(ground, cohort.state)):
                 total[segment] += cohort.count * size
         return total
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ptcalc.engine.numbers import Number
 from ptcalc.risk.config import Config
 from ptcalc.risk.ledger import process_costs
+from ptcalc.timeline.copies import freed_by_one
 from ptcalc.timeline.figures import figures_of
 from ptcalc.timeline.resident import rss_of
 from ptcalc.timeline.result import ClassState, Victim
@@ -52,7 +53,7 @@ def classes(
             continue
         frees = (
             ("private memory", private),
-            ("private copies of segments", sum(figures.copies)),
+            ("private copies of segments", freed_by_one(world.ground, list(world.population), cohort)),
             ("page tables of its own", own),
             ("base tables", int(base[number])),
             ("kernel stacks and slab", int(kernel[number])),

@@ -54,6 +54,17 @@ def rss_of(machine: Machine, process: Process) -> int:
     return len(pages) * PAGE
 
 
+def copies_of(machine: Machine) -> dict[str, int]:
+    """Bytes of private copies by segment: each page of memory once, however many processes have it; base pages."""
+    found: dict[str, set[object]] = {}
+    for process in machine.processes:
+        for (number, page), copy in process.copies.items():
+            place = process.place_of(number, page)
+            if place is not None:
+                found.setdefault(place[0].file[0], set()).add(copy)
+    return {name: len(copies) * PAGE for name, copies in found.items()}
+
+
 def is_shared(machine: Machine, table: Table) -> bool:
     """Whether a table is one that processes share or could share as it stands."""
     if table.key is None or table.kept:

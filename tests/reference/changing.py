@@ -108,14 +108,19 @@ class Changing(Touching):
         process.merge(self.policy)
         self._settle(process)
 
-    def _forget(self, process: Process, file: Any, low: int, high: int, region: bool | None = False) -> None:
+    def _forget(
+        self, process: Process, file: Any, low: int, high: int, region: bool | None = False, cows: bool = True
+    ) -> None:
         """Pages of a file are not in use any more; `region`: those that are reached through the region alone, None:
-        whichever way.
+        whichever way; `cows`: private copies as well.
         """
         for number, page in list(process.used):
             found = process.place_of(number, page)
             if found and found[0].file == file and low <= found[1] < high and region in (None, self.member(found[0])):
+                if not cows and (number, page) in process.copies:
+                    continue
                 del process.used[number, page]
+                process.copies.pop((number, page), None)
                 if not self.member(found[0]):
                     self._clear(process, found[0], found[1])
         if region:

@@ -6,7 +6,7 @@ it touches is looked at, and every table is an object with the list of those who
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -66,7 +66,7 @@ class Machine(Changing):
         side_effect |= isinstance(action, ev.Switch) and self.policy in SWITCHABLE  # elsewhere it is no switch at all
         if refault and (side_effect or (isinstance(action, ev.Madvise) and action.advice == "collapse")):
             lost = [p for p in self.processes if p in chosen or had[p.number] - self._mapped_by(p)]
-            self._access(self._in_use(lost))
+            self._access(self._in_use(lost), again=True)
 
     def _mapped_by(self, process: Process) -> set[Any]:
         """What a process reaches pages by: tables, leaves, tables of its regions."""
@@ -235,6 +235,8 @@ class Machine(Changing):
                     if table and entry in table.entries:
                         child.tables[level, va // span * span].entries.add(entry)
                         child.used[number, page] = written
+                        if (number, page) in parent.copies:
+                            child.copies[number, page] = parent.copies[number, page]
                         break
 
     def exit(self, process: Process) -> None:
@@ -264,9 +266,10 @@ class Machine(Changing):
                 end = area.file_size
             if start < end:
                 self.calls.append((0, "punch" if isinstance(action, ev.Punch) else "truncate", file, start, end))
-                self._remove(area, start, end)
+                # mm/shmem.c:shmem_fallocate leaves what is copied (even_cows is 0); truncation and hugetlb do not.
+                self._remove(area, start, end, isinstance(action, ev.Truncate) or area.backing == "hugetlb")
 
-    def _remove(self, area: Area, start: int, end: int) -> None:
+    def _remove(self, area: Area, start: int, end: int, cows: bool) -> None:
         if area.backing == "shmem" and self.workload.segments[area.file[0]].resident in (None, "all"):
             # READING: all of it is in memory, so that what a hole leaves of a huge page is small pages.
             edges = {at // PMD_SIZE for at in (start, end) if at % PMD_SIZE and at < area.file_size}
@@ -279,7 +282,7 @@ class Machine(Changing):
                 }
                 self.rules.huge.discard((file, chunk))
         for process in list(self.processes):
-            self._forget(process, area.file, start, end, None)
+            self._forget(process, area.file, start, end, None, cows)
             for chunk, (file, page, _) in list(process.leaves.items()):
                 if file == area.file and page * PAGE < end and start < page * PAGE + PMD_SIZE:
                     process.drop_leaf(chunk)
@@ -287,9 +290,18 @@ class Machine(Changing):
                 low, high = (seen.va + at - seen.offset for at in (start, end))
                 if seen.file == area.file and area.backing == "hugetlb":
                     self._unshare_hugetlb(process, max(low, seen.va), min(high, seen.va + seen.length))
+        stay = set() if cows else {(p.number, place) for p in self.processes for place in self._copied(p, area.file)}
         for table in self.all_tables():
-            mine = {e for e in table.entries if e[0] == area.file}
+            owner = next((number for number, _ in table.users), 0) if table.key is None else 0
+            mine = {e for e in table.entries if e[0] == area.file and (owner, e[1]) not in stay}
             table.entries -= {e for e in mine if e[1] * PAGE < end and start < (e[1] + e[2]) * PAGE}
+
+    def _copied(self, process: Process, file: Any) -> Iterator[int]:
+        """Yield the pages of a file that a process has copies of."""
+        for number, page in process.copies:
+            found = process.place_of(number, page)
+            if found and found[0].file == file:
+                yield found[1] // PAGE
 
     def pressure(self, amount: int | None) -> None:
         """Reclaim: the file's unused tables go (the shrinker)."""

@@ -49,7 +49,8 @@ class Process:
     """One process: its pieces, what it has hooked where, and what it uses.
 
     `leaves`: 2 MiB of page cache that it maps by a leaf in the PMD table, by address.  `used`: pages in use, by mapping
-    and page of the mapping; the value says whether they were written.
+    and page of the mapping; the value says whether they were written.  `copies`: those that are private copies, with an
+    object for the page of memory, which fork lets several have.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Process:
     tables: dict[Place, Table] = field(default_factory=dict)
     leaves: dict[int, tuple[Any, int, int]] = field(default_factory=dict)
     used: dict[tuple[int, int], bool] = field(default_factory=dict)
+    copies: dict[tuple[int, int], object] = field(default_factory=dict)
     plain: str = ""  # how it was started, until an event is about it
 
     # --- pieces

@@ -186,8 +186,11 @@ class Touching:
             return self.pt_parts.get(area.file, {}).get(place // PAGE, area.protection)
         return area.protection
 
-    def _access(self, accesses: Iterable[Access]) -> None:
-        """Touch pages: first what is brought into memory, by huge pages if any of those who touch make it so."""
+    def _access(self, accesses: Iterable[Access], again: bool = False) -> None:
+        """Touch pages: first what is brought into memory, by huge pages if any of those who touch make it so.
+
+        `again`: what a process uses already; it reads what it had written, and copies nothing.
+        """
         accesses = list(accesses)
         fresh = {(area.file, at // PMD_SIZE) for _, area, at, _, _ in accesses
                  if not self.held.get((area.file, at // PMD_SIZE))}  # fmt: skip
@@ -203,10 +206,19 @@ class Touching:
         self._call_touches(accesses)
         for process, area, at, page, write in accesses:
             process.used[area.mapping, page] = process.used.get((area.mapping, page), False) or write
+            if write and not area.shared and not again:
+                self._copy_page(process, area.mapping, page)
             if self.member(area):
                 self._touch_region(process, area, at)
             else:
                 self._touch(process, area, at, write)
+
+    def _copy_page(self, process: Process, mapping: int, page: int) -> None:
+        """Give a process a page of its own, unless it has one."""
+        mine = process.copies.get((mapping, page))
+        others = (p for p in self.processes if p is not process)
+        if mine is None or any(p.copies.get((mapping, page)) is mine for p in others):
+            process.copies[mapping, page] = object()
 
     def decide(self, fresh: set[Any], accesses: list[Access]) -> None:
         """Say which of the chunks that are brought into memory are huge pages."""

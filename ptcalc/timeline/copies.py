@@ -1,0 +1,151 @@
+"""Private copies of pages over time: those of one process, and those that fork left common until somebody writes.
+
+mm/memory.c:copy_present_ptes, wp_page_copy: fork maps the parent's pages in the child; who writes to one gets a page of
+its own, and the old one stays as long as anybody maps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from ptcalc.engine.covers import RANDOM
+from ptcalc.layout.rows import MADVISE
+from ptcalc.policies import residency
+from ptcalc.timeline.changes import advised, pieces_of
+from ptcalc.timeline.ground import Ground, Piece
+from ptcalc.timeline.life import Life
+from ptcalc.timeline.runs import OWN, Run
+from ptcalc.timeline.tables import Reach, count
+from ptcalc.workload.intervals import Intervals
+from ptcalc.workload.population import Cohort
+
+_SPLIT = MADVISE.index("nohugepage")
+
+
+def forked(used: Intervals[tuple[Run, ...]], fork: int) -> Intervals[tuple[Run, ...]]:
+    """Return what a process uses, its own copies as those that parent and children have in common since a fork."""
+    return Intervals(
+        tuple(
+            (lo, hi, tuple(run._replace(owner=fork) if run.owner == OWN else run for run in runs))
+            for lo, hi, runs in used
+        )
+    )
+
+
+def own_copies(ground: Ground, life: Life) -> tuple[int, ...]:
+    """Return the private copies that one process alone has, by segment, bytes.
+
+    A page that it has written over one that it had in common with others is a base page, of whatever the other was
+    (mm/huge_memory.c:do_huge_pmd_wp_page splits).
+    """
+    known = life.figures.get("copies")
+    if known is None:
+        whole: list[Piece] = []
+        split: list[Piece] = []
+        for lo, hi, vma in life.vmas:
+            parts = [
+                (a, b, own, any(run.owner > OWN for run in runs))
+                for a, b, runs in life.used.within(lo, hi)
+                if (own := tuple(run for run in runs if run.owner == OWN))
+            ]
+            for a, b, own, over in parts:
+                (split if over else whole).append(Piece(a, b, vma, own, written=True))
+        known = life.figures["copies"] = tuple(
+            map(sum, zip(_bytes(ground, life, whole), _bytes(ground, life, split, split=True), strict=True))
+        )
+    return known  # type: ignore[return-value]
+
+
+def common_copies(ground: Ground, cohorts: Iterable[Cohort[Life]]) -> list[int]:
+    """Return the pages that forks left common and somebody still has, by segment, bytes.
+
+    Where draws decide who has written over them, the expectation.
+    """
+    total = [0.0] * len(ground.plan.segments)
+    for common in _commons(cohorts).values():
+        for share, pieces in common.left(ground.context.geometry.base_page):
+            for segment, size in enumerate(_bytes(ground, common.life, pieces)):
+                total[segment] += share * size
+    return [round(each) for each in total]
+
+
+def freed_by_one(ground: Ground, cohorts: Sequence[Cohort[Life]], one: Cohort[Life]) -> int:
+    """Return the private copies that the end of one process of a cohort gives back, bytes."""
+    own = sum(own_copies(ground, one.state))
+    if not any(run.owner > OWN for _, _, runs in one.state.used for run in runs):
+        return own
+    others = [cohort for cohort in cohorts if cohort is not one]
+    if one.count > 1:
+        others.append(Cohort(one.group, one.label, one.history, one.count - 1, one.age, one.state))
+    return own + sum(common_copies(ground, cohorts)) - sum(common_copies(ground, others))
+
+
+@dataclass
+class _Common:
+    """Pages of one fork: ``life``, one of those who have them, and by part of its axis who has written over them."""
+
+    life: Life
+    parts: list[tuple[int, int, tuple[Run, ...], tuple[Run, ...], int]] = field(default_factory=list)
+
+    def left(self, page: int) -> Iterable[tuple[float, list[Piece]]]:
+        """Yield pieces with the share of their pages that somebody has who has not written over it."""
+        found: dict[float, list[Piece]] = {}
+        edges = sorted({edge for lo, hi, *_ in self.parts for edge in (lo, hi)})
+        for lo, hi in pairwise(edges):
+            here = [part for part in self.parts if part[0] <= lo and hi <= part[1]]
+            if here:
+                runs = here[0][2]
+                left = 1 - _written_by_all(runs, [part[3:] for part in here], lo // page, -(-hi // page), page)
+                pieces = [Piece(a, b, vma, runs, written=True) for a, b, vma in self.life.vmas.within(lo, hi)]
+                found.setdefault(left, []).extend(pieces)
+        return [(share, pieces) for share, pieces in found.items() if share > 0]
+
+
+def _commons(cohorts: Iterable[Cohort[Life]]) -> dict[int, _Common]:
+    """Return what forks left common, by fork."""
+    found: dict[int, _Common] = {}
+    for cohort in cohorts:
+        for lo, hi, runs in cohort.state.used:
+            for fork in {run.owner for run in runs if run.owner > OWN}:
+                mine = tuple(run for run in runs if run.owner == fork)
+                over = tuple(run for run in runs if run.owner == OWN or run.owner > fork)
+                common = found.setdefault(fork, _Common(cohort.state))
+                common.parts.append((lo, hi, mine, over, cohort.count))
+    return found
+
+
+def _written_by_all(
+    runs: tuple[Run, ...], holders: Iterable[tuple[tuple[Run, ...], int]], lo: int, hi: int, page: int
+) -> float:
+    """Return the share of the pages lo <= index < hi of some runs that all holders have written over.
+
+    Holders that write the same pages are as one; others are taken to write independently.
+    """
+    over: dict[tuple[Run, ...], int] = {}
+    for written, many in holders:
+        alike = tuple(run if run.kind == RANDOM else run._replace(domain=0, owner=OWN) for run in written)
+        drawn = any(run.kind == RANDOM and run.each for run in alike)
+        over[alike] = over.get(alike, 0) + many if drawn else 1
+    share = 1.0
+    for written, many in over.items():
+        there, mine = _pages(runs, lo, hi, page), _pages(written, lo, hi, page)
+        share *= ((there + mine - _pages((*runs, *written), lo, hi, page)) / there) ** many if there else 0.0
+    return share
+
+
+def _pages(runs: tuple[Run, ...], lo: int, hi: int, page: int) -> float:
+    return count({Reach(run, lo, hi, 0, 0): 1 for run in runs}, page, shared=False).value
+
+
+def _bytes(ground: Ground, life: Life, parts: Sequence[Piece], *, split: bool = False) -> Sequence[int]:
+    """Return the memory of private pages, by segment; ``split``: in base pages where they could be huge ones."""
+    if not parts:
+        return [0] * len(ground.plan.segments)
+    pieces = pieces_of(ground, life.vmas, parts)
+    if split:
+        for piece in pieces:
+            if advised(ground.rows[piece.vma.row].thp, piece.vma):
+                piece.vma = piece.vma._replace(madvise=_SPLIT)
+    return [int(each) for each in residency.copies(ground.laid_out([pieces]), (1,))]
