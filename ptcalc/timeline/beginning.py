@@ -5,9 +5,9 @@ from __future__ import annotations
 from ptcalc.engine.covers import BLOCKS
 from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.map_shared_pt import MapSharedPt
-from ptcalc.timeline.changes import owner_of, reads_huge
+from ptcalc.timeline.changes import in_memory, reads_huge, using
 from ptcalc.timeline.ground import Ground, Piece, Row, hooks_of
-from ptcalc.timeline.life import Life
+from ptcalc.timeline.life import Hooks, Life
 from ptcalc.timeline.pagecache import PageCache
 from ptcalc.timeline.runs import Run
 from ptcalc.timeline.sets import SharedTables
@@ -41,10 +41,12 @@ def beginning(policy: Policy, context: Context) -> World:
     for group in present:
         used: Intervals[tuple[Run, ...]] = Intervals()
         vmas = written.vmas(group)
+        nothing: Hooks = ((),) * len(ground.levels)
+        life = Life(group, vmas, used, nothing, nothing)
         for row, run in written.runs(group):
             piece = Piece(run.lo, run.hi, rows[row].vma()._replace(row=row), (run,))
-            own = run._replace(owner=owner_of(rows[row], piece))
-            used = used.changed(run.lo, run.hi, lambda old, own=own: (*old, own), fill=(own,))  # type: ignore[misc]
+            for each in in_memory(ground, life, piece, run):
+                used = using(used, each)
             if not rows[row].shared and (rows[row].write or reads_huge(ground, vmas, piece)):
                 vmas = vmas.changed(rows[row].start, rows[row].end, lambda vma: vma._replace(copied=True))
         hooks = tuple(

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ptcalc.engine.covers import BLOCKS
+from ptcalc.engine.covers import BLOCKS, EXACT
 from ptcalc.layout.rows import MADVISE, PROTECTIONS, THP, UFFD
-from ptcalc.timeline.ground import HUGETLB, PRIVATE, Ground, Piece, Row, hooks_of, scopes_of
+from ptcalc.timeline.ground import HUGETLB, PRIVATE, Ground, Piece, hooks_of, scopes_of
+from ptcalc.timeline.leaves import bounds_of
 from ptcalc.timeline.life import Hook, Hooks, Key, Left, Life, Scope, Vma, mode, without
-from ptcalc.timeline.runs import NOBODY, OWN, Run
+from ptcalc.timeline.runs import NOBODY, OWN, Run, spans_of
 from ptcalc.timeline.sets import SharedTables
 from ptcalc.workload.intervals import Intervals
 
@@ -59,8 +60,8 @@ def touch(
         for run in piece.runs:
             part = run.cut(piece.lo, piece.hi)
             if part is not None:
-                part = part._replace(owner=owner_of(row, piece))
-                used = used.changed(part.lo, part.hi, lambda old, part=part: _joined(old, part), fill=(part,))  # type: ignore[misc]
+                for each in in_memory(ground, life, piece, part):
+                    used = using(used, each)
         if not row.shared and piece.runs and (piece.written or reads_huge(ground, vmas, piece)):
             vmas = vmas.changed(piece.lo, piece.hi, lambda vma: vma._replace(copied=True))
     return replace(
@@ -76,10 +77,48 @@ def touch(
     )
 
 
-def owner_of(row: Row, piece: Piece) -> int:
-    """Return whose the pages are that a piece touches: what is written of a private mapping is copied."""
-    written = row.write if piece.written is None else piece.written
-    return OWN if written and not row.shared else NOBODY
+def in_memory(ground: Ground, life: Life, piece: Piece, run: Run) -> list[Run]:
+    """Return what is in use after a process has touched a run in a piece, and whose pages these are.
+
+    What is written of a private mapping is copied.  Anonymous memory comes in huge pages where a whole one lies inside
+    the VMA and no table with pages is there (mm/huge_memory.c:do_huge_pmd_anonymous_page, do_huge_pmd_wp_page).
+    """
+    row = ground.rows[piece.vma.row]
+    if row.shared or not (row.write if piece.written is None else piece.written):
+        return [run]
+    run = run._replace(owner=OWN)
+    size, moved = ground.context.geometry.thp_size, piece.vma.moved
+    if row.backing != PRIVATE or run.is_drawn(size) or not advised(row.thp, piece.vma):
+        return [run]
+    out = [run]
+    bounds = bounds_of(ground, life)
+    for start, end, _ in life.vmas:
+        part = run.cut(max(start, piece.lo), min(end, piece.hi))
+        if part is None:
+            continue
+        chunks: Intervals[bool] = Intervals()
+        for low, high in spans_of(part.moved(moved), size):
+            chunks = chunks.set(max(low, -(-bounds[start][0] // size)), min(high, bounds[start][1] // size), True)
+        for lo, hi, _ in _without_small(life, chunks, size, moved):
+            out.append(Run(EXACT, lo * size - moved, hi * size - moved, 0, 0, 0, 0, run.each, run.domain, OWN))
+    return out
+
+
+def _without_small(life: Life, chunks: Intervals[bool], size: int, moved: int) -> Intervals[bool]:
+    """Return chunks less those that have a PTE table with pages; what was only read may be the huge zero page."""
+    free = chunks
+    for lo, hi, _ in mode(life.hooks[0]):
+        free = free.changed(lo, hi, lambda _: None)
+    for lo, hi, _ in chunks:
+        for start, end, runs in life.used.within(lo * size - moved, hi * size - moved):
+            first, last = (start + moved) // size, -(-(end + moved) // size)
+            if all(run.owner == NOBODY for run in runs):
+                free = free.set(max(first, lo), min(last, hi), True)
+    for lo, hi, _ in chunks:
+        for start, end, runs in life.used.within(lo * size - moved, hi * size - moved):
+            if any(run.owner != NOBODY for run in runs):
+                free = free.set((start + moved) // size, -(-(end + moved) // size), None)
+    return free
 
 
 def reads_huge(ground: Ground, vmas: Intervals[Vma], piece: Piece) -> bool:
@@ -105,6 +144,11 @@ def advised(thp: int, vma: Vma) -> bool:
     return thp in (THP.index("always"), THP.index("within_size")) or (
         thp == THP.index("advise") and vma.madvise == MADVISE.index("hugepage")
     )
+
+
+def using(used: Intervals[tuple[Run, ...]], run: Run) -> Intervals[tuple[Run, ...]]:
+    """Return what is in use with one more run."""
+    return used.changed(run.lo, run.hi, lambda old: _joined(old, run), fill=(run,))
 
 
 def _joined(old: tuple[Run, ...], run: Run) -> tuple[Run, ...]:

@@ -21,7 +21,7 @@ from ptcalc.timeline.tables import Reach, count
 from ptcalc.workload.intervals import Intervals
 from ptcalc.workload.population import Cohort
 
-_SPLIT = MADVISE.index("nohugepage")
+_SMALL = MADVISE.index("nohugepage")
 
 
 def forked(used: Intervals[tuple[Run, ...]], fork: int) -> Intervals[tuple[Run, ...]]:
@@ -37,24 +37,22 @@ def forked(used: Intervals[tuple[Run, ...]], fork: int) -> Intervals[tuple[Run, 
 def own_copies(ground: Ground, life: Life) -> tuple[int, ...]:
     """Return the private copies that one process alone has, by segment, bytes.
 
-    A page that it has written over one that it had in common with others is a base page, of whatever the other was
+    Of huge pages, what is in use is all that they brought (`in_memory`); only a draw is counted in those that it would
+    bring.  A page that it has written over one that it had in common with others is a base page
     (mm/huge_memory.c:do_huge_pmd_wp_page splits).
     """
     known = life.figures.get("copies")
     if known is None:
-        whole: list[Piece] = []
-        split: list[Piece] = []
+        parts: list[Piece] = []
+        over: list[Piece] = []
         for lo, hi, vma in life.vmas:
-            parts = [
-                (a, b, own, any(run.owner > OWN for run in runs))
-                for a, b, runs in life.used.within(lo, hi)
-                if (own := tuple(run for run in runs if run.owner == OWN))
-            ]
-            for a, b, own, over in parts:
-                (split if over else whole).append(Piece(a, b, vma, own, written=True))
-        known = life.figures["copies"] = tuple(
-            map(sum, zip(_bytes(ground, life, whole), _bytes(ground, life, split, split=True), strict=True))
-        )
+            for a, b, runs in life.used.within(lo, hi):
+                own = tuple(run for run in runs if run.owner == OWN)
+                if own:
+                    common = any(run.owner > OWN for run in runs)
+                    (over if common else parts).append(Piece(a, b, vma, own, written=True))
+        found = (_bytes(ground, life, parts), _bytes(ground, life, over, small=True))
+        known = life.figures["copies"] = tuple(map(sum, zip(*found, strict=True)))
     return known  # type: ignore[return-value]
 
 
@@ -139,13 +137,17 @@ def _pages(runs: tuple[Run, ...], lo: int, hi: int, page: int) -> float:
     return count({Reach(run, lo, hi, 0, 0): 1 for run in runs}, page, shared=False).value
 
 
-def _bytes(ground: Ground, life: Life, parts: Sequence[Piece], *, split: bool = False) -> Sequence[int]:
-    """Return the memory of private pages, by segment; ``split``: in base pages where they could be huge ones."""
-    if not parts:
-        return [0] * len(ground.plan.segments)
-    pieces = pieces_of(ground, life.vmas, parts)
-    if split:
+def _bytes(ground: Ground, life: Life, parts: Sequence[Piece], *, small: bool = False) -> Sequence[int]:
+    """Return the memory of private pages, by segment, bytes; ``small``: no huge page comes with what is drawn."""
+    total = [0] * len(ground.plan.segments)
+    size = ground.context.geometry.thp_size
+    drawn = [part for part in parts if any(run.is_drawn(size) for run in part.runs)]
+    for chosen in ([part for part in parts if part not in drawn], drawn):
+        pieces = pieces_of(ground, life.vmas, chosen) if chosen else []
         for piece in pieces:
-            if advised(ground.rows[piece.vma.row].thp, piece.vma):
-                piece.vma = piece.vma._replace(madvise=_SPLIT)
-    return [int(each) for each in residency.copies(ground.laid_out([pieces]), (1,))]
+            if (small or chosen is not drawn) and advised(ground.rows[piece.vma.row].thp, piece.vma):
+                piece.vma = piece.vma._replace(madvise=_SMALL)
+        if pieces:
+            found = residency.copies(ground.laid_out([pieces]), (1,))
+            total = [old + int(new) for old, new in zip(total, found, strict=True)]
+    return total

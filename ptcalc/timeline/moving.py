@@ -7,7 +7,7 @@ from dataclasses import replace
 from ptcalc.engine.covers import BLOCKS, EXACT, RANDOM
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline.changes import freed, merged, unhooked
-from ptcalc.timeline.ground import HUGETLB, MOST_STEPS
+from ptcalc.timeline.ground import HUGETLB
 from ptcalc.timeline.leaves import leaves_of
 from ptcalc.timeline.life import Hook, Life
 from ptcalc.timeline.regions import (
@@ -15,7 +15,7 @@ from ptcalc.timeline.regions import (
     members,
 )
 from ptcalc.timeline.remapping import joined, refuse_window, refused, window_of
-from ptcalc.timeline.runs import Run, covers_of
+from ptcalc.timeline.runs import MOST_STEPS, Run, covers_of
 from ptcalc.timeline.world import World
 from ptcalc.workload import events as kinds
 from ptcalc.workload.events import Event

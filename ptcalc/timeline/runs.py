@@ -5,7 +5,7 @@ The same three kinds as `ptcalc.layout.touch.TouchRun`: all pages of an interval
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from ptcalc.engine.covers import EXACT, RANDOM, STRIDE, Touched, covers
 
+MOST_STEPS = 4096  # of a stride that are looked at one by one
 NOBODY, OWN = 0, 1  # owners of pages; beyond these are the numbers of forks
 
 
@@ -43,6 +44,11 @@ class Run(NamedTuple):
             return None
         return self if (low, high) == (self.lo, self.hi) else self._replace(lo=low, hi=high)
 
+    def is_drawn(self, size: int) -> bool:
+        """Tell whether what it reaches in units of `size` bytes is not looked at one by one."""
+        many = self.step > size and self.hi - self.lo > MOST_STEPS * self.step
+        return self.kind == RANDOM or (self.kind == STRIDE and many)
+
     def moved(self, by: int) -> Run:
         """Return the run at other addresses."""
         return self._replace(lo=self.lo + by, hi=self.hi + by, origin=self.origin + by) if by else self
@@ -67,6 +73,18 @@ def covers_of(run: Run, span: int) -> tuple[Cover, ...]:
     found = covers(touched_of([run], [0]), span)
     columns = (found.lo, found.hi, found.log_empty, found.held, found.anchor, found.stride)
     return tuple(Cover(*each) for each in zip(*(column.tolist() for column in columns), strict=True))
+
+
+def spans_of(run: Run, span: int) -> Iterator[tuple[int, int]]:
+    """Yield the tables of `span` bytes that a run reaches; of a random or very long one, where they lie."""
+    for cover in covers_of(run, span):
+        steps = (cover.hi * span - 1 - cover.anchor) // cover.stride + 1 if cover.stride else 0
+        if not 0 < steps <= MOST_STEPS:
+            yield cover.lo, cover.hi
+            continue
+        for step in range(steps):
+            table = (cover.anchor + step * cover.stride) // span
+            yield table, table + 1
 
 
 def touched_of(runs: Iterable[Run], groups: Iterable[int]) -> Touched:

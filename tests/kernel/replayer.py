@@ -11,7 +11,9 @@ per line (JSON) on standard input and answers each with one line:
 The answer is ``{"vmpte": [{process: bytes}, ... after each step]}`` or ``{"error": ..., "denied": ...}``.  The bytes
 are those above what a process has by itself, read before its first mapping, and when it has unmapped everything at its
 end.  With ``counter`` (as in the mapper) the answer has ``charged``, what that counter reads after each step.
-With ``scores`` it has ``scores``: after each step, by process, oom_score and the bytes of RSS, swap and VmPTE.
+With ``copies`` it has ``copies``: after each step, the distinct anonymous pages that any of them has mapped, null if
+this process may not see frames.  With ``scores`` it has ``scores``: after each step, by process, oom_score and the
+bytes of RSS, swap and VmPTE.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ MREMAP_MAYMOVE, MREMAP_FIXED = 1, 2
 MAY_FAIL = {"collapse"}  # chunks that cannot be collapsed are part of the test
 FALLOC_KEEP, FALLOC_PUNCH = 1, 2
 MOST = 24  # processes of one job
+PRESENT, OF_FILE, FRAME = 1 << 63, 1 << 61, (1 << 55) - 1  # Documentation/admin-guide/mm/pagemap.rst
 WAIT = 10  # seconds until a silent process counts as stuck
 UNREGISTER = 0x8010AA01  # include/uapi/linux/userfaultfd.h: _IOR(UFFDIO, 1, struct uffdio_range)
 
@@ -141,6 +144,28 @@ def shared_anonymous(size: int) -> int:
         return os.open(f"/proc/self/map_files/{start:x}-{end:x}", os.O_RDWR | os.O_CLOEXEC)
     finally:
         libc.munmap(start, size)
+
+
+def anonymous_frames(pid: int | str, address: int, length: int) -> set[int]:
+    """Return the page frames of private copies that a process has mapped (0: hidden from this process)."""
+    pages = -(-length // mapper.PAGE)
+    with open(f"/proc/{pid}/pagemap", "rb", buffering=0) as pagemap:
+        pagemap.seek(address // mapper.PAGE * 8)
+        entries = struct.unpack(f"{pages}Q", pagemap.read(pages * 8))
+    return {entry & FRAME for entry in entries if entry & PRESENT and not entry & OF_FILE}
+
+
+def zero_frames() -> set[int]:
+    """Return the frames that reading untouched private memory maps: the zero page's, and those of the huge one."""
+    chunk = mapper.SCRATCH
+    start = checked(libc.mmap(0, 2 * chunk, 3, mapper.MAP_PRIVATE | mapper.MAP_ANONYMOUS, -1, 0), "mmap")
+    found: set[int] = set()
+    for advice in ("nohugepage", "hugepage"):
+        checked(libc.madvise(start, 2 * chunk, ADVICE[advice]), "madvise")
+        mapper.memory[start + 2 * chunk - 1 if advice == "nohugepage" else -(-start // chunk) * chunk]
+        found |= anonymous_frames("self", start, 2 * chunk)
+    libc.munmap(start, 2 * chunk)
+    return found
 
 
 class Cast:
@@ -261,6 +286,14 @@ class Cast:
         """VmPTE of all."""
         return {process: self.vmpte(pid) for process, pid in self.pids.items()}
 
+    def copies(self) -> int | None:
+        """Distinct pages of memory that are private copies, of all processes; None if frames are hidden."""
+        frames: set[int] = set()
+        for pid in self.pids.values():
+            for address, length in self.spans:
+                frames |= anonymous_frames(pid, address, length)
+        return None if 0 in frames else len(frames - zero_frames())
+
     def scores(self) -> dict[int, list[int]]:
         """What the OOM killer sees of all."""
         found = {}
@@ -278,13 +311,15 @@ def play(job: dict[str, Any]) -> dict[str, Any]:
     libc.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: children of children whose parent ends become ours
     cast = Cast(job)
     try:
-        answer: dict[str, Any] = {"vmpte": [], "scores": [], "charged": []}
+        answer: dict[str, Any] = {"vmpte": [], "scores": [], "charged": [], "copies": []}
         for step in job["steps"]:
             for call in step:
                 cast.do(*call)
             answer["vmpte"].append(cast.readings())
             if job.get("counter"):
                 answer["charged"].append(mapper.charged(job["counter"], None, mapper.STILL))
+            if job.get("copies"):
+                answer["copies"].append(cast.copies())
             if job.get("scores"):
                 answer["scores"].append(cast.scores())
         for process in list(cast.pids):

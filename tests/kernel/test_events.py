@@ -14,9 +14,15 @@ from typing import Any
 import pytest
 
 import ptcalc
+from ptcalc.policies import policies_of
+from ptcalc.policies.base import Context
+from ptcalc.timeline.beginning import beginning
+from ptcalc.timeline.happening import happen
+from ptcalc.timeline.standing import Standing
 from ptcalc.verify.stage import SCRIPT
 from ptcalc.workload import events as ev
 from tests.reference.events import Machine
+from tests.test_timeline_against_reference import text_of
 
 from . import sequences
 from .conftest import meminfo, require
@@ -137,6 +143,29 @@ def test_page_tables_of_the_machine_after_unsharing(
     else:
         pytest.skip(f"other work on this machine leaves no clear reading: {readings.most_common(3)}")
     assert readings.most_common(1)[0][0] == tuple(n - sequence.tables[0] for n in sequence.tables)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in sequences.KINDS if kind != "hugetlb"])
+@pytest.mark.parametrize("seed", range(max(5, SEEDS // 2)))
+def test_private_copies(kind: str, seed: int, play: Play, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """What fork leaves common is in memory once, until somebody writes: page frames of all processes together."""
+    sequence = sequences.draw(kind, seed)
+    possible(sequence.layout, request)
+    found = play(sequences.job(sequence, str(tmp_path)) | {"copies": True})
+    if "error" in found:
+        pytest.skip(f"VmPTE says why: {found['error']}")
+    if None in found["copies"]:
+        pytest.skip("page frames are hidden from this process (no CAP_SYS_ADMIN)")
+    workload = ptcalc.loads(text_of(sequence))
+    context = Context(workload, workload.geometry)
+    world = beginning(next(policy for policy in policies_of(workload.geometry) if policy.name == "today"), context)
+    predicted = [sum(Standing(world).copies()) // PAGE]
+    for number, event in enumerate(workload.events, start=1):
+        if isinstance(event.action, ev.Madvise) and event.action.advice in ("free", "pageout"):
+            break  # what the kernel may take at any time: it is still there
+        happen(world, event, number)
+        predicted.append(sum(Standing(world).copies()) // PAGE)
+    assert found["copies"][: len(predicted)] == predicted, text_of(sequence)
 
 
 def test_what_the_oom_killer_sees(play: Play, tmp_path: Path) -> None:

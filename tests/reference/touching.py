@@ -203,7 +203,7 @@ class Touching:
                 held.update(range(first, first + CHUNK) if chunk in self.rules.huge else [at // PAGE])
             elif area.backing == "hugetlb" and area.shared:
                 held.update(range(first, first + CHUNK))
-        self._call_touches(accesses)
+        self._call_touches([(*access[:4], access[4] and (access[1].shared or not again)) for access in accesses])
         for process, area, at, page, write in accesses:
             process.used[area.mapping, page] = process.used.get((area.mapping, page), False) or write
             if write and not area.shared and not again:
