@@ -6,9 +6,9 @@ its own, and the old one stays as long as anybody maps it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from ptcalc.engine.covers import RANDOM
 from ptcalc.layout.rows import MADVISE
@@ -62,9 +62,9 @@ def common_copies(ground: Ground, cohorts: Iterable[Cohort[Life]]) -> list[int]:
     Where draws decide who has written over them, the expectation.
     """
     total = [0.0] * len(ground.plan.segments)
-    for common in _commons(cohorts).values():
-        for share, pieces in common.left(ground.context.geometry.base_page):
-            for segment, size in enumerate(_bytes(ground, common.life, pieces)):
+    for parts in _common_parts(cohorts).values():
+        for share, life, pieces in _left(parts, ground.context.geometry.base_page):
+            for segment, size in enumerate(_bytes(ground, life, pieces)):
                 total[segment] += share * size
     return [round(each) for each in total]
 
@@ -80,56 +80,60 @@ def freed_by_one(ground: Ground, cohorts: Sequence[Cohort[Life]], one: Cohort[Li
     return own + sum(common_copies(ground, cohorts)) - sum(common_copies(ground, others))
 
 
-@dataclass
-class _Common:
-    """Pages of one fork: ``life``, one of those who have them, and by part of its axis who has written over them."""
+class _Part(NamedTuple):
+    """Pages of one fork that processes have in one state, from lo to hi; ``over``: what they have written over them."""
 
+    lo: int
+    hi: int
+    runs: tuple[Run, ...]
+    over: tuple[Run, ...]
     life: Life
-    parts: list[tuple[int, int, tuple[Run, ...], tuple[Run, ...], int]] = field(default_factory=list)
-
-    def left(self, page: int) -> Iterable[tuple[float, list[Piece]]]:
-        """Yield pieces with the share of their pages that somebody has who has not written over it."""
-        found: dict[float, list[Piece]] = {}
-        edges = sorted({edge for lo, hi, *_ in self.parts for edge in (lo, hi)})
-        for lo, hi in pairwise(edges):
-            here = [part for part in self.parts if part[0] <= lo and hi <= part[1]]
-            if here:
-                runs = here[0][2]
-                left = 1 - _written_by_all(runs, [part[3:] for part in here], lo // page, -(-hi // page), page)
-                pieces = [Piece(a, b, vma, runs, written=True) for a, b, vma in self.life.vmas.within(lo, hi)]
-                found.setdefault(left, []).extend(pieces)
-        return [(share, pieces) for share, pieces in found.items() if share > 0]
+    many: int
 
 
-def _commons(cohorts: Iterable[Cohort[Life]]) -> dict[int, _Common]:
-    """Return what forks left common, by fork."""
-    found: dict[int, _Common] = {}
+def _common_parts(cohorts: Iterable[Cohort[Life]]) -> dict[int, list[_Part]]:
+    """Return who has what of the pages that forks left common, by fork."""
+    found: dict[int, list[_Part]] = {}
     for cohort in cohorts:
         for lo, hi, runs in cohort.state.used:
             for fork in {run.owner for run in runs if run.owner > OWN}:
                 mine = tuple(run for run in runs if run.owner == fork)
                 over = tuple(run for run in runs if run.owner == OWN or run.owner > fork)
-                common = found.setdefault(fork, _Common(cohort.state))
-                common.parts.append((lo, hi, mine, over, cohort.count))
+                found.setdefault(fork, []).append(_Part(lo, hi, mine, over, cohort.state, cohort.count))
     return found
 
 
-def _written_by_all(
-    runs: tuple[Run, ...], holders: Iterable[tuple[tuple[Run, ...], int]], lo: int, hi: int, page: int
-) -> float:
-    """Return the share of the pages lo <= index < hi of some runs that all holders have written over.
+def _left(parts: list[_Part], page: int) -> Iterator[tuple[float, Life, list[Piece]]]:
+    """Yield pieces with the share of them that somebody has who has not written over it, and one who has them."""
+    found: dict[tuple[float, int], tuple[Life, list[Piece]]] = {}
+    edges = sorted({edge for part in parts for edge in (part.lo, part.hi)})
+    for lo, hi in pairwise(edges):
+        here = [part for part in parts if part.lo <= lo and hi <= part.hi]
+        if here:
+            left = 1 - _written_by_all(here, lo // page, -(-hi // page), page)
+            _, pieces = found.setdefault((left, id(here[0].life)), (here[0].life, []))
+            for a, b, vma in here[0].life.vmas.within(lo, hi):
+                pieces.append(Piece(a, b, vma, here[0].runs, written=True))
+    for (share, _), (life, pieces) in found.items():
+        if share > 0:
+            yield share, life, pieces
 
-    Holders that write the same pages are as one; others are taken to write independently.
+
+def _written_by_all(parts: Sequence[_Part], lo: int, hi: int, page: int) -> float:
+    """Return the share of the pages lo <= index < hi that all who have them have written over.
+
+    Those who write the same pages are as one; others are taken to write independently.
     """
     over: dict[tuple[Run, ...], int] = {}
-    for written, many in holders:
-        alike = tuple(run if run.kind == RANDOM else run._replace(domain=0, owner=OWN) for run in written)
+    for part in parts:
+        alike = tuple(run if run.kind == RANDOM else run._replace(domain=0, owner=OWN) for run in part.over)
         drawn = any(run.kind == RANDOM and run.each for run in alike)
-        over[alike] = over.get(alike, 0) + many if drawn else 1
-    share = 1.0
+        over[alike] = over.get(alike, 0) + part.many if drawn else 1
+    runs, share = parts[0].runs, 1.0
+    there = _pages(runs, lo, hi, page)
     for written, many in over.items():
-        there, mine = _pages(runs, lo, hi, page), _pages(written, lo, hi, page)
-        share *= ((there + mine - _pages((*runs, *written), lo, hi, page)) / there) ** many if there else 0.0
+        both = there + _pages(written, lo, hi, page) - _pages((*runs, *written), lo, hi, page)
+        share *= (both / there) ** many if there else 0.0
     return share
 
 
