@@ -16,13 +16,12 @@ from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.second_level import SecondLevels, second_levels
 from ptcalc.policies.view import Sets, Sharing, SharingRule, View
 from ptcalc.timeline.life import Hook, Key, Scope, Vma
-from ptcalc.timeline.runs import Run, covers_of, runs_of
+from ptcalc.timeline.runs import Run, cells_of, runs_of
 from ptcalc.workload.intervals import Intervals
 
 HUGETLB, PRIVATE = BACKINGS.index("hugetlb"), BACKINGS.index("private")
 _COLUMNS = tuple(Rows.__dataclass_fields__)
 _NO_RUNS = Runs(*(np.zeros(0, bool if name == "same" else np.int64) for name in Runs.__dataclass_fields__))
-MOST_STEPS = 4096  # of a stride that are looked at one by one
 _BOOLS = {"shared", "softdirty", "allow", "write"}
 
 
@@ -251,14 +250,7 @@ class Ground:
 
 def _pages_of(row: Row, run: Run) -> Iterator[tuple[int, int]]:
     """Yield the pages of a file that a run (as mapped) reaches, by number."""
-    for cover in covers_of(run.moved(row.file_offset - row.start), row.page):
-        steps = (cover.hi * row.page - 1 - cover.anchor) // cover.stride + 1 if cover.stride else 0
-        if not 0 < steps <= MOST_STEPS:
-            yield cover.lo, cover.hi
-            continue
-        for step in range(steps):
-            page = (cover.anchor + step * cover.stride) // row.page
-            yield page, page + 1
+    return cells_of(run.moved(row.file_offset - row.start), row.page)
 
 
 Placed = list[tuple[list[Hook], list[Hook]]]  # level by level: tables on the process's own axis, and on a region's

@@ -5,13 +5,15 @@ The same three kinds as `ptcalc.layout.touch.TouchRun`: all pages of an interval
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from ptcalc.engine.covers import EXACT, RANDOM, STRIDE, Touched, covers
+
+MOST_STEPS = 4096  # of a stride that are looked at one by one
 
 
 class Run(NamedTuple):
@@ -60,6 +62,18 @@ def covers_of(run: Run, span: int) -> tuple[Cover, ...]:
     found = covers(touched_of([run], [0]), span)
     columns = (found.lo, found.hi, found.log_empty, found.held, found.anchor, found.stride)
     return tuple(Cover(*each) for each in zip(*(column.tolist() for column in columns), strict=True))
+
+
+def cells_of(run: Run, span: int) -> Iterator[tuple[int, int]]:
+    """Yield the cells lo <= index < hi of `span` bytes that a run reaches; of a long stride, all that it passes."""
+    for cover in covers_of(run, span):
+        steps = (cover.hi * span - 1 - cover.anchor) // cover.stride + 1 if cover.stride else 0
+        if not 0 < steps <= MOST_STEPS:
+            yield cover.lo, cover.hi
+            continue
+        for step in range(steps):
+            cell = (cover.anchor + step * cover.stride) // span
+            yield cell, cell + 1
 
 
 def touched_of(runs: Iterable[Run], groups: Iterable[int]) -> Touched:
