@@ -135,7 +135,7 @@ def _chosen(view: View, counts: Ints) -> Flags:
         return able
     delta = rows.start - rows.file_offset
     keys = np.stack([rows.file[picked], delta[picked], rows.protection[picked]], axis=1)
-    classes, number = np.unique(keys, axis=0, return_inverse=True)
+    classes, first_of, number = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     number = number.reshape(-1)
     if len(classes) == len(distinct(classes[:, 0])):
         return able
@@ -152,7 +152,8 @@ def _chosen(view: View, counts: Ints) -> Flags:
     saving = total - _tables(view, union, len(classes), counts, shared=True)
     best = np.zeros(saving.shape, bool)
     for column in range(saving.shape[1]):
-        order = np.lexsort((np.arange(len(classes)), -saving[:, column], classes[:, 0]))
+        # Of those that save as much, the one with more tables, then the one that the file names first.
+        order = np.lexsort((first_of, -total[:, column], -saving[:, column], classes[:, 0]))
         first = np.ones(len(order), bool)
         first[1:] = classes[order[1:], 0] != classes[order[:-1], 0]
         best[order[first], column] = True

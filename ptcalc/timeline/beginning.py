@@ -11,6 +11,7 @@ from ptcalc.timeline.life import Hooks, Life
 from ptcalc.timeline.pagecache import PageCache
 from ptcalc.timeline.runs import Run
 from ptcalc.timeline.sets import SharedTables
+from ptcalc.timeline.vmas import copied_whole
 from ptcalc.timeline.world import World
 from ptcalc.timeline.written import Written
 from ptcalc.workload.intervals import Intervals
@@ -49,6 +50,7 @@ def beginning(policy: Policy, context: Context) -> World:
                 used = using(used, each)
             if not rows[row].shared and (rows[row].write or reads_huge(ground, vmas, piece)):
                 vmas = vmas.changed(rows[row].start, rows[row].end, lambda vma: vma._replace(copied=True))
+        vmas = copied_whole(ground, vmas)
         hooks = tuple(
             tuple(hook._replace(times=counts[hook.times]) if hook.role == BLOCKS else hook for hook in own)
             for own, _ in found[group]

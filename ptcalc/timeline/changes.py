@@ -5,16 +5,17 @@ Rules 1-3 and 7 of docs/timeline.md.  Who may share, by which key, is what the p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ptcalc.engine.covers import BLOCKS, EXACT
 from ptcalc.layout.rows import MADVISE, PROTECTIONS, THP, UFFD
 from ptcalc.timeline.ground import HUGETLB, PRIVATE, Ground, Piece, hooks_of, scopes_of
-from ptcalc.timeline.leaves import bounds_of
+from ptcalc.timeline.leaves import leaves_of, lost, with_leaves, without_leaves
 from ptcalc.timeline.life import Hook, Hooks, Key, Left, Life, Scope, Vma, mode, without
-from ptcalc.timeline.runs import NOBODY, OWN, Run, spans_of
+from ptcalc.timeline.runs import NOBODY, OWN, Run, cells_of
 from ptcalc.timeline.sets import SharedTables
+from ptcalc.timeline.vmas import bounds_of, copied_whole
 from ptcalc.workload.intervals import Intervals
 
 Windows = list[tuple[int, int]]  # lo <= address < hi
@@ -37,7 +38,9 @@ def touch(
     """
     if not parts:
         return life
-    layout = ground.laid_out([pieces_of(ground, life.vmas, parts), *(pieces for pieces, _ in others)])
+    leaves = leaves_of(ground, life)
+    new = [part for piece in parts for part in _beside_leaves(ground, leaves, piece)]
+    layout = ground.laid_out([pieces_of(ground, life.vmas, new), *(pieces for pieces, _ in others)])
     view, rule = ground.seen(layout, (times, *(many for _, many in others)))
     found = hooks_of(ground, view, rule, range(1))[0]
     counts = [times, *(many for _, many in others)]
@@ -55,6 +58,8 @@ def touch(
             cut = run.cut(piece.lo, piece.hi)
             if cut is not None:
                 ground.hold(piece.vma.row, cut)
+    copied = [(lo, hi) for piece in parts if _copies(ground, piece) for lo, hi in _chunks_of(ground, piece)]
+    unmapped = without_leaves(ground, life, copied).unmapped
     for piece in parts:
         row = ground.rows[piece.vma.row]
         for run in piece.runs:
@@ -62,19 +67,44 @@ def touch(
             if part is not None:
                 for each in in_memory(ground, life, piece, part):
                     used = using(used, each)
+                unmapped = unmapped.set(part.lo, part.hi, None)
         if not row.shared and piece.runs and (piece.written or reads_huge(ground, vmas, piece)):
             vmas = vmas.changed(piece.lo, piece.hi, lambda vma: vma._replace(copied=True))
-    return replace(
+    after = replace(
         life,
-        vmas=_copied_whole(vmas, life.vmas),
+        vmas=vmas if vmas is life.vmas else copied_whole(ground, vmas),
         used=used,
         hooks=hooks,
         inside=inside,
         left=_came_back(life.left, hooks),
         fixed=tuple(map(max, fixed, life.fixed or [0] * len(fixed))),
         grown=max(life.grown, int(view.grown_vmpte()[0])),
+        unmapped=unmapped,
         figures={},
     )
+    return with_leaves(ground, after) if unmapped else after
+
+
+def _copies(ground: Ground, piece: Piece) -> bool:
+    """Tell whether what is touched of a file is written to private pages: they are copied one by one."""
+    row = ground.rows[piece.vma.row]
+    return not row.shared and (row.write if piece.written is None else piece.written)
+
+
+def _chunks_of(ground: Ground, piece: Piece) -> Iterator[tuple[int, int]]:
+    """Yield what lies by huge pages (as mapped) where a piece is touched."""
+    size = ground.context.geometry.thp_size
+    for run in piece.runs:
+        cut = run.cut(piece.lo, piece.hi)
+        for lo, hi in () if cut is None else cells_of(cut.moved(piece.vma.moved), size):
+            yield max(lo * size - piece.vma.moved, piece.lo), min(hi * size - piece.vma.moved, piece.hi)
+
+
+def _beside_leaves(ground: Ground, leaves: Intervals[bool], piece: Piece) -> list[Piece]:
+    """Return what of a piece needs a table: what a leaf maps is there, whatever the flags would make of it now."""
+    if not piece.runs or _copies(ground, piece):
+        return [piece]
+    return [replace(piece, lo=lo, hi=hi) for lo, hi, leaf in leaves.within(piece.lo, piece.hi) if not leaf]
 
 
 def in_memory(ground: Ground, life: Life, piece: Piece, run: Run) -> list[Run]:
@@ -84,20 +114,20 @@ def in_memory(ground: Ground, life: Life, piece: Piece, run: Run) -> list[Run]:
     the VMA and no table with pages is there (mm/huge_memory.c:do_huge_pmd_anonymous_page, do_huge_pmd_wp_page).
     """
     row = ground.rows[piece.vma.row]
-    if row.shared or not (row.write if piece.written is None else piece.written):
+    if not _copies(ground, piece):
         return [run]
     run = run._replace(owner=OWN)
     size, moved = ground.context.geometry.thp_size, piece.vma.moved
     if row.backing != PRIVATE or run.is_drawn(size) or not advised(row.thp, piece.vma):
         return [run]
     out = [run]
-    bounds = bounds_of(ground, life)
+    bounds = bounds_of(ground, life.vmas)
     for start, end, _ in life.vmas:
         part = run.cut(max(start, piece.lo), min(end, piece.hi))
         if part is None:
             continue
         chunks: Intervals[bool] = Intervals()
-        for low, high in spans_of(part.moved(moved), size):
+        for low, high in cells_of(part.moved(moved), size):
             chunks = chunks.set(max(low, -(-bounds[start][0] // size)), min(high, bounds[start][1] // size), True)
         for lo, hi, _ in _without_small(life, chunks, size, moved):
             out.append(Run(EXACT, lo * size - moved, hi * size - moved, 0, 0, 0, 0, run.each, run.domain, OWN))
@@ -156,16 +186,6 @@ def _joined(old: tuple[Run, ...], run: Run) -> tuple[Run, ...]:
     if any(each.domain == run.domain and each.drawn == run.drawn and each.kind == run.kind for each in old):
         return old
     return (*(each for each in old if each.domain != run.domain), run)
-
-
-def _copied_whole(vmas: Intervals[Vma], before: Intervals[Vma]) -> Intervals[Vma]:
-    """Mark VMAs as a whole where a part has private pages: they have one anon_vma."""
-    if vmas is before:
-        return vmas
-    for lo, hi, vma in before:
-        if not vma.copied and any(part.copied for _, _, part in vmas.within(lo, hi)):
-            vmas = vmas.set(lo, hi, vma._replace(copied=True))
-    return vmas
 
 
 def _counted(hook: Hook, counts: list[int]) -> Hook:
@@ -294,9 +314,10 @@ def unhooked(
     ``taken``: address ranges of which every shared table goes that holds a part.  Tables reached through one that goes
     go with it.  hugetlb's last user keeps its table for itself (mm/hugetlb.c:huge_pmd_unshare).
     """
-    life = replace(life, vmas=vmas, figures={})
+    before, life = life, replace(life, vmas=copied_whole(ground, vmas), figures={})
     if not any(hook.scope is not None for hooks in life.hooks for hook in hooks):
         return life
+    unmapped = life.unmapped
     may = allowed(ground, vmas)
     hooks, left = [list(each) for each in life.hooks], list(life.left)
     for place in range(len(hooks) - 1, -1, -1):
@@ -310,15 +331,18 @@ def unhooked(
         for lo, hi, hook in gone:
             scope = hook.scope
             assert scope is not None
-            lost = Intervals.of(lo, hi, True)
+            gone_there = Intervals.of(lo, hi, True)
             if ground.file_backing(scope.key.file) == HUGETLB:
                 for first, last in _alone(tables, scope, lo, hi):
                     hooks[place] = _kept(tables, hooks[place], hook, first, last, may[place])
-                    lost = lost.set(first, last, None)
-            for first, last, _ in lost:
+                    gone_there = gone_there.set(first, last, None)
+            for first, last, _ in gone_there:
                 _drop(ground, hooks, left, place, scope, first, last)
+                for a, b, vma in before.vmas:
+                    low, high = max(a, first * span - vma.moved), min(b, last * span - vma.moved)
+                    unmapped = lost(life, unmapped, low, high)
     hooks = [[each if each.scope != _KEPT else each._replace(scope=None) for each in level] for level in hooks]
-    return replace(life, hooks=tuple(map(tidy, hooks)), left=tuple(left))
+    return replace(life, hooks=tuple(map(tidy, hooks)), left=tuple(left), unmapped=unmapped)
 
 
 def _drop(

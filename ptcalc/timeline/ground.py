@@ -16,7 +16,7 @@ from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.second_level import SecondLevels, second_levels
 from ptcalc.policies.view import Sets, Sharing, SharingRule, View
 from ptcalc.timeline.life import Hook, Key, Scope, Vma
-from ptcalc.timeline.runs import Run, runs_of, spans_of
+from ptcalc.timeline.runs import Run, cells_of, runs_of
 from ptcalc.workload.intervals import Intervals
 
 HUGETLB, PRIVATE = BACKINGS.index("hugetlb"), BACKINGS.index("private")
@@ -250,7 +250,7 @@ class Ground:
 
 def _pages_of(row: Row, run: Run) -> Iterator[tuple[int, int]]:
     """Yield the pages of a file that a run (as mapped) reaches, by number."""
-    yield from spans_of(run.moved(row.file_offset - row.start), row.page)
+    return cells_of(run.moved(row.file_offset - row.start), row.page)
 
 
 Placed = list[tuple[list[Hook], list[Hook]]]  # level by level: tables on the process's own axis, and on a region's

@@ -9,6 +9,7 @@ from ptcalc.timeline import moving, reclaiming, remapping
 from ptcalc.timeline.changes import tidy
 from ptcalc.timeline.copies import forked
 from ptcalc.timeline.growing import grow_to
+from ptcalc.timeline.leaves import leaves_of, mapped
 from ptcalc.timeline.life import Hook, Life, Vma, mode
 from ptcalc.timeline.runs import OWN, Run
 from ptcalc.timeline.world import Growing, World
@@ -53,6 +54,7 @@ def _fork(world: World, event: Event, number: int) -> None:
     life, ground = parent.state, world.ground
     hooks: list[list[Hook]] = [[] for _ in life.hooks]
     used: Intervals[tuple[Run, ...]] = Intervals()
+    leaves = leaves_of(ground, life)  # which children find again by themselves (mm/huge_memory.c:copy_huge_pmd)
     for lo, hi, vma in life.vmas:
         if not vma.copied:
             continue
@@ -63,8 +65,9 @@ def _fork(world: World, event: Event, number: int) -> None:
                 low, high = max(hook.lo, first), min(hook.hi, last)
                 if low < high and hook.scope is None:
                     hooks[place].append(hook._replace(lo=low, hi=high))
-        for start, end, runs in life.used.within(lo, hi):
-            used = used.set(start, end, runs)
+        for start, end, leaf in leaves.within(lo, hi):
+            for first, last, runs in () if leaf else mapped(life, start, end):
+                used = used.set(first, last, runs)
     into = world.written.group_number(action.into)
     unregistered = Intervals(tuple((lo, hi, vma._replace(uffd=0)) for lo, hi, vma in life.vmas))
     vmas = _regrouped(world, unregistered, parent.state.group, into)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from ptcalc.engine.covers import RANDOM
 from ptcalc.layout.rows import BACKINGS
 from ptcalc.timeline.ground import Ground
 from ptcalc.timeline.life import Life, mode
+from ptcalc.timeline.runs import Run
+from ptcalc.timeline.vmas import bounds_of
 from ptcalc.workload.intervals import Intervals
 
 _FILES = (BACKINGS.index("shmem"), BACKINGS.index("file"))
+WIDE = 1 << 62
 
 
 def leaves_of(ground: Ground, life: Life) -> Intervals[bool]:
@@ -17,44 +23,36 @@ def leaves_of(ground: Ground, life: Life) -> Intervals[bool]:
     A leaf stays whatever becomes of the advice or the registration, as long as no VMA ends in it.
     """
     geometry = ground.context.geometry
-    out = Intervals.of(0, 1 << 62, False)
+    out = Intervals.of(0, WIDE, False)
     if not geometry.has_file_thp or not any(ground.rows[vma.row].thp for _, _, vma in life.vmas):
         return out
     size = geometry.thp_size
-    wholes = bounds_of(ground, life)
+    wholes = bounds_of(ground, life.vmas)
+    leaves: dict[tuple[int, int], Intervals[bool]] = {}  # by VMA
     for lo, hi, vma in life.vmas:
-        row = ground.rows[vma.row]
+        row, whole = ground.rows[vma.row], wholes[lo]
         if row.backing not in _FILES or (row.start + vma.moved - row.file_offset) % size:
             continue
-        first, last = -(-wholes[lo][0] // size), wholes[lo][1] // size
-        for start, end, runs in life.used.within(lo, hi):
-            if all(run.kind != RANDOM for run in runs):
-                low, high = max((start + vma.moved) // size, first), min(-(-(end + vma.moved) // size), last)
-                for a, b in _bare(ground, life, low, high):
-                    out = out.set(max(a * size - vma.moved, lo), min(b * size - vma.moved, hi), True)
-        shift = row.start - row.file_offset
-        for a, b, word in ground.huge.get(row.file, Intervals()):
-            if word == "never":
-                out = out.set(max(a + shift, lo), min(b + shift, hi), False)
+        first, last = -(-whole[0] // size), whole[1] // size
+        for start, end, runs in mapped(life, lo, hi):
+            if any(run.kind == RANDOM for run in runs):
+                continue
+            low, high = max((start + vma.moved) // size, first), min(-(-(end + vma.moved) // size), last)
+            for a, b in _bare(ground, life, low, high):
+                leaves[whole] = leaves.get(whole, Intervals()).set(a * size, b * size, True)
+    for lo, hi, vma in life.vmas:
+        for a, b, _ in leaves.get(wholes[lo], Intervals()).within(lo + vma.moved, hi + vma.moved):
+            out = out.set(a - vma.moved, b - vma.moved, True)
     return out
 
 
-def bounds_of(ground: Ground, life: Life) -> dict[int, tuple[int, int]]:
-    """Return the bounds (addresses of now) of the VMA that each part is in; what continues in a file is one VMA."""
-    joined: list[tuple[int, int, tuple[object, ...], list[int]]] = []
-    for a, b, vma in sorted(life.vmas, key=lambda part: part[0] + part[2].moved):
-        row, lo, hi = ground.rows[vma.row], a + vma.moved, b + vma.moved
-        alike = (
-            row.file,
-            row.start - row.file_offset + vma.moved,
-            row.shared,
-            vma._replace(row=0, moved=0, copied=True),
-        )
-        if joined and joined[-1][1:3] == (lo, alike):
-            joined[-1] = (joined[-1][0], hi, alike, [*joined[-1][3], a])
-        else:
-            joined.append((lo, hi, alike, [a]))
-    return {a: (lo, hi) for lo, hi, _, parts in joined for a in parts}
+def mapped(life: Life, lo: int, hi: int) -> Iterator[tuple[int, int, tuple[Run, ...]]]:
+    """Yield what is in use from lo to hi (as mapped) and has not lost its entries."""
+    for start, end, runs in life.used.within(lo, hi):
+        there = Intervals.of(start, end, runs)
+        for a, b, _ in life.unmapped.within(start, end):
+            there = there.set(a, b, None)
+        yield from there
 
 
 def _bare(ground: Ground, life: Life, lo: int, hi: int) -> list[tuple[int, int]]:
@@ -66,3 +64,43 @@ def _bare(ground: Ground, life: Life, lo: int, hi: int) -> list[tuple[int, int]]
     for first, last, _ in mode(life.hooks[0]).within(lo, hi):
         without = without.set(first, last, None)
     return [(first, last) for first, last, _ in without]
+
+
+def without_leaves(ground: Ground, life: Life, windows: list[tuple[int, int]]) -> Life:
+    """Return a process less the leaves that hold a part of some windows (as mapped).
+
+    mm/huge_memory.c:__split_huge_pmd_locked: a file's entry goes as a whole, and touches bring back what they need.
+    """
+    size = ground.context.geometry.thp_size
+    leaves, unmapped = leaves_of(ground, life), life.unmapped
+    for lo, hi in windows:
+        for a, b, vma in life.vmas.within(lo, hi):
+            low, high = (a + vma.moved) // size * size - vma.moved, -(-(b + vma.moved) // size) * size - vma.moved
+            for start, end, leaf in leaves.within(low, high):
+                unmapped = lost(life, unmapped, start, end) if leaf else unmapped
+    return life if unmapped == life.unmapped else replace(life, unmapped=unmapped, figures={})
+
+
+def with_leaves(ground: Ground, life: Life) -> Life:
+    """Return a process whose leaves map all that it uses in them."""
+    unmapped = life.unmapped
+    for lo, hi, leaf in leaves_of(ground, life):
+        unmapped = unmapped.set(lo, hi, None) if leaf else unmapped
+    return life if unmapped == life.unmapped else replace(life, unmapped=unmapped, figures={})
+
+
+def split(ground: Ground, before: Life, after: Life) -> Life:
+    """Return a process after a change of its VMAs or tables, less the entries of the leaves that it had and has not."""
+    leaves, unmapped = leaves_of(ground, before), after.unmapped
+    still = leaves_of(ground, after)
+    for lo, hi, leaf in leaves:
+        for a, b, stays in still.within(lo, hi) if leaf else ():
+            unmapped = unmapped if stays else lost(after, unmapped, a, b)
+    return after if unmapped == after.unmapped else replace(after, unmapped=unmapped, figures={})
+
+
+def lost(life: Life, unmapped: Intervals[bool], lo: int, hi: int) -> Intervals[bool]:
+    """Return what of a process has no entry, with what it uses from lo to hi (as mapped)."""
+    for a, b, _ in life.used.within(lo, hi):
+        unmapped = unmapped.set(a, b, True)
+    return unmapped

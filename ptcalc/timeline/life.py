@@ -81,6 +81,8 @@ Hooks = tuple[tuple[Hook, ...], ...]  # level by level, from the PTE level up
 class Life:
     """``used``: runs of pages that are in use, by address as mapped; ``fixed``: tables that exist whatever is touched.
 
+    ``unmapped``: pages in use that have lost their entry, with a table or a leaf, until they are touched again.
+
     ``inside``: what it reaches in regions, level by level, on the regions' axes.  ``figures`` keeps what was computed.
     """
 
@@ -93,6 +95,7 @@ class Life:
     growth: tuple[int, ...] = ()  # numbers of the events since which it touches more and more
     fixed: tuple[int, ...] = ()
     grown: int = 0
+    unmapped: Intervals[bool] = field(default_factory=Intervals)
     figures: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     def __eq__(self, other: object) -> bool:
@@ -101,10 +104,11 @@ class Life:
             return True
         if not isinstance(other, Life):
             return NotImplemented
-        return (self.group, self.vmas, self.used, self.left, self.growth, self.fixed) == (
+        return (self.group, self.vmas, self.used, self.unmapped, self.left, self.growth, self.fixed) == (
             other.group,
             other.vmas,
             other.used,
+            other.unmapped,
             other.left,
             other.growth,
             other.fixed,

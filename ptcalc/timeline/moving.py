@@ -8,7 +8,7 @@ from ptcalc.engine.covers import BLOCKS, EXACT, RANDOM
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline.changes import freed, merged, unhooked
 from ptcalc.timeline.ground import HUGETLB
-from ptcalc.timeline.leaves import leaves_of
+from ptcalc.timeline.leaves import leaves_of, split
 from ptcalc.timeline.life import Hook, Life
 from ptcalc.timeline.regions import (
     leave_region,
@@ -67,6 +67,7 @@ def _moved(world: World, life: Life, lo: int, hi: int, by: int, count: int, *, r
     after = unhooked(ground, life, vmas, world.tables, windows)
     hooks = freed(ground, after.hooks, vmas, windows)
     after = replace(after, hooks=tuple(merged(mine, more) for mine, more in zip(hooks, new, strict=True)), figures={})
+    after = split(ground, life, after)
     return world.again(after, count) if refault else after
 
 

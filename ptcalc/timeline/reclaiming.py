@@ -9,7 +9,8 @@ from ptcalc.policies.map_shared_pt import MapSharedPt
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline.changes import Windows, advised, unhooked
 from ptcalc.timeline.ground import HUGETLB
-from ptcalc.timeline.life import Hook, Life, without
+from ptcalc.timeline.leaves import lost, without_leaves
+from ptcalc.timeline.life import Hook, Life, mode, without
 from ptcalc.timeline.regions import forget_in_region, members
 from ptcalc.timeline.runs import NOBODY, Run
 from ptcalc.timeline.world import World
@@ -60,7 +61,8 @@ def dontneed(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int) -> Non
             if (reclaims or huge) and row.backing != HUGETLB:
                 span = ground.span(0)
                 hooks[0] = _own_without(hooks[0], -(-window[0] // span), window[1] // span)
-        after = replace(life, used=used, hooks=tuple(hooks), figures={})
+        after = without_leaves(ground, life, [(a, b) for a, b, _ in mine])
+        after = replace(after, used=used, hooks=tuple(hooks), figures={})
         after = unhooked(ground, after, life.vmas, world.tables, shared)
         world.become(cohort, after)
     if isinstance(ground.policy, MapSharedPt) and cohorts:
@@ -137,7 +139,7 @@ def _forget(world: World, segment: int, lo: int, hi: int, *, cows: bool) -> None
         return tuple(run for run in runs if run.owner != NOBODY and not cows) or None
 
     def forget(life: Life) -> Life:
-        used, shared = life.used, []
+        used, shared, holes = life.used, [], []
         for a, b, vma in life.vmas:
             row = ground.rows[vma.row]
             if row.segment != segment:
@@ -145,11 +147,13 @@ def _forget(world: World, segment: int, lo: int, hi: int, *, cows: bool) -> None
             low, high = max(a, lo + row.delta), min(b, hi + row.delta)
             if low < high:
                 used = used.changed(low, high, kept)
+                holes.append((low, high))
                 if row.backing == HUGETLB:
                     shared.append((low + vma.moved, high + vma.moved))
-        if used == life.used and not shared:
+        after = without_leaves(ground, life, holes)
+        if used == life.used and after is life and not shared:
             return life
-        after = replace(life, used=used, figures={})
+        after = replace(after, used=used, figures={})
         return unhooked(ground, after, life.vmas, world.tables, shared) if shared else after
 
     for cohort in world.one_by_one(list(world.population), 0, WHOLE):
@@ -193,7 +197,13 @@ def collapse(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int, *, ref
         for first, last, _ in parts:
             ground.huge[file] = ground.huge.get(file, Intervals()).set(first, last, "always")
     ground.epoch += 1
-    world.each(list(world.population), lambda life: _retracted(world, life, chunks, refault=refault))
+    chosen = {id(cohort.state) for cohort in cohorts}
+
+    def collapsed(life: Life) -> Life:
+        after = _retracted(world, life, chunks)
+        return world.again(after, 1) if refault and (after is not life or id(life) in chosen) else after
+
+    world.each(list(world.population), collapsed)
     for key in world.tables.sets:
         if key.place == 0 and key.file in chunks:
             for low, high, _ in chunks[key.file]:
@@ -217,11 +227,10 @@ def _chunks(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int) -> dict
     return chunks
 
 
-def _retracted(world: World, life: Life, chunks: dict[int, Intervals[bool]], *, refault: bool) -> Life:
+def _retracted(world: World, life: Life, chunks: dict[int, Intervals[bool]]) -> Life:
     """Return a process without the PTE tables of chunks that are huge pages now."""
     ground, size = world.ground, world.ground.context.geometry.thp_size
-    lost = False
-    hooks = life.hooks[0]
+    hooks, unmapped = life.hooks[0], life.unmapped
     for a, b, vma in life.vmas:
         row = ground.rows[vma.row]
         shift = row.start - row.file_offset
@@ -230,13 +239,13 @@ def _retracted(world: World, life: Life, chunks: dict[int, Intervals[bool]], *, 
             continue
         first, last = -(-(a - shift) // size) * size, (b - shift) // size * size
         for low, high, _ in chunks[row.file].within(first, last):
-            window = low + shift + vma.moved, high + shift + vma.moved
-            hooks = without(hooks, window[0] // size, window[1] // size)
-            lost = True
-    if not lost:
+            window = (low + shift + vma.moved) // size, (high + shift + vma.moved) // size
+            for start, end, _ in mode(hooks).within(*window):
+                hooks = without(hooks, start, end)
+                unmapped = lost(life, unmapped, start * size - vma.moved, end * size - vma.moved)
+    if hooks == life.hooks[0]:
         return life
-    after = replace(life, hooks=(hooks, *life.hooks[1:]), figures={})
-    return world.again(after, 1) if refault else after
+    return replace(life, hooks=(hooks, *life.hooks[1:]), unmapped=unmapped, figures={})
 
 
 def shrink(world: World, amount: int | None) -> None:

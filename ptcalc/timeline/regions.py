@@ -48,7 +48,9 @@ def change_region(world: World, life: Life, lo: int, hi: int, new: Callable[[int
     """Change what is common from lo to hi (as mapped by one of those who share)."""
     for segment, start, end in _positions(world, life, lo, hi):
         old = world.ground.regions.get(segment, Intervals())
-        world.ground.regions[segment] = old.changed(start, end, new, fill=new(0))
+        world.ground.regions[segment] = old.changed(
+            start, end, lambda word: word if word == UNMAPPED else new(word), fill=new(0)
+        )
     world.ground.epoch += 1
 
 

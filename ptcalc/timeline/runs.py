@@ -75,16 +75,16 @@ def covers_of(run: Run, span: int) -> tuple[Cover, ...]:
     return tuple(Cover(*each) for each in zip(*(column.tolist() for column in columns), strict=True))
 
 
-def spans_of(run: Run, span: int) -> Iterator[tuple[int, int]]:
-    """Yield the tables of `span` bytes that a run reaches; of a random or very long one, where they lie."""
+def cells_of(run: Run, span: int) -> Iterator[tuple[int, int]]:
+    """Yield the cells lo <= index < hi of `span` bytes that a run reaches; of a long stride, all that it passes."""
     for cover in covers_of(run, span):
         steps = (cover.hi * span - 1 - cover.anchor) // cover.stride + 1 if cover.stride else 0
         if not 0 < steps <= MOST_STEPS:
             yield cover.lo, cover.hi
             continue
         for step in range(steps):
-            table = (cover.anchor + step * cover.stride) // span
-            yield table, table + 1
+            cell = (cover.anchor + step * cover.stride) // span
+            yield cell, cell + 1
 
 
 def touched_of(runs: Iterable[Run], groups: Iterable[int]) -> Touched:

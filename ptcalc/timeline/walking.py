@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from ptcalc.engine.covers import BLOCKS, EXACT
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline.ground import PRIVATE, Ground, Row
-from ptcalc.timeline.leaves import bounds_of
 from ptcalc.timeline.life import Hook, Hooks, Key, Life, mode
 from ptcalc.timeline.mapcount import NOTHING, Claim, Spread, Tally, spreads_of, tally
 from ptcalc.timeline.runs import Run
 from ptcalc.timeline.tables import Reach, count
+from ptcalc.timeline.vmas import bounds_of
 from ptcalc.workload.intervals import Intervals
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _parts(world: World, life: Life, segment: int) -> list[_Part]:
         return known  # type: ignore[return-value]
     ground = world.ground
     windows: dict[_Part, Intervals[bool]] = {}
-    wholes = bounds_of(ground, life)
+    wholes = bounds_of(ground, life.vmas)
     for a, b, vma in life.vmas:
         row = ground.rows[vma.row]
         if row.segment != segment:

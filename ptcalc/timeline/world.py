@@ -12,7 +12,7 @@ from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import walking
 from ptcalc.timeline.changes import NO_ACCESS, touch, unhooked
 from ptcalc.timeline.ground import HUGETLB, Ground, Piece
-from ptcalc.timeline.leaves import leaves_of
+from ptcalc.timeline.leaves import leaves_of, split
 from ptcalc.timeline.life import Hook, Key, Left, Life, Vma
 from ptcalc.timeline.pagecache import PageCache
 from ptcalc.timeline.regions import UNMAPPED, forget_unused
@@ -279,7 +279,7 @@ class World:
 
 def changed(world: World, life: Life, vmas: Intervals[Vma], count: int, *, refault: bool) -> Life:
     """Return a process with other VMAs: shared tables unhooked where they must be, all that is in use touched again."""
-    after = unhooked(world.ground, life, vmas, world.tables)
+    after = split(world.ground, life, unhooked(world.ground, life, vmas, world.tables))
     return world.again(after, count) if refault else after
 
 

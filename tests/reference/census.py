@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +19,14 @@ TABLE = 4096
 
 @dataclass(frozen=True)
 class Census:
-    """Tables as (private, shared, cached) by level; VmPTE as a count of (group, label, bytes); users of the lowest
-    shared level as (least, mean, most), rounded; walks by segment as (tables per page: least, mean, most; tables;
-    entries; processes).
+    """Tables as (private, shared, cached) by level; VmPTE and RSS as counts of (group, label, bytes); users of the
+    lowest shared level as (least, mean, most), rounded; walks by segment as (tables per page: least, mean, most;
+    tables; entries; processes).
     """
 
     levels: dict[str, tuple[int, int, int]]
     vmpte: Counter[tuple[str, str, int]]
+    rss: Counter[tuple[str, str, int]]
     sharers: tuple[int, float, int] | None
     walks: dict[str, tuple[tuple[int, float, int], int, int, int]]
 
@@ -37,11 +39,14 @@ def vmpte_of(machine: Machine, process: Process) -> int:
 
 def rss_of(machine: Machine, process: Process) -> int:
     """Bytes of pages that are not hugetlb's: those in use, by choice with all that the hooked tables of files hold."""
-    pages = set()
-    for number, page in process.used:
-        found = process.place_of(number, page)
-        if found and found[0].backing != "hugetlb":
-            pages.add(found[0].va + found[1] - found[0].offset)
+    used = sorted(process.used)
+    pages: set[int] = set()
+    for area in process.areas:
+        first, last = process.pages_of(area)
+        start = area.va + area.stated - area.offset - area.first_page * PAGE
+        if area.backing != "hugetlb":
+            mine = used[bisect_left(used, (area.mapping, first)) : bisect_left(used, (area.mapping, last))]
+            pages.update(start + page * PAGE for _, page in mine)
     hooked = process.tables.items() if machine.choices.get("file-shared.rss") == "hooked" else ()
     for (level, first), table in hooked:
         below = {0: table} if level == "pte" else table.below
@@ -92,6 +97,7 @@ def census(machine: Machine) -> Census:
     return Census(
         levels={level: tuple(counts) for level, counts in levels.items() if any(counts)},  # type: ignore[misc]
         vmpte=Counter((p.group, p.label, vmpte_of(machine, p)) for p in machine.processes),
+        rss=Counter((p.group, p.label, rss_of(machine, p)) for p in machine.processes),
         sharers=(min(lowest), round(sum(lowest) / len(lowest), 6), max(lowest)) if lowest else None,
         walks={name: walk(machine, name) for name in machine.workload.segments},
     )
@@ -146,5 +152,5 @@ def conserve(machine: Machine) -> None:
     tables = machine.all_tables()
     private = sum(not table.kept for table in tables)
     kept = len(machine.cache) + sum(len(region.tables) for region in machine.regions.values())
-    assert private + kept == len(tables) == sum(sum(n) for n in census(machine).levels.values())
+    assert private + kept == len(tables)
     assert PAGE == TABLE

@@ -82,13 +82,13 @@ class Changing(Touching):
         for area, low, high in self._of_part(process, action.part):
             if self.member(area) and not action.window:
                 self._region_part(area, low, high, None)
+                start, end = area.offset + low - area.va, area.offset + high - area.va
                 for other in self.processes:
                     if other.number in self.regions[area.file[0]].members:
-                        self._forget(
-                            other, area.file, area.offset + low - area.va, area.offset + high - area.va, region=True
-                        )
+                        self._forget_file(other, area.file, start, end, region=True)
+                self._clear_region(area, start, end)
                 continue
-            self._forget(process, area.file, area.offset + low - area.va, area.offset + high - area.va)
+            self._forget(process, low, high)
             self._unmap(process, low, high)
         self._leave(process)
 
@@ -108,24 +108,36 @@ class Changing(Touching):
         process.merge(self.policy)
         self._settle(process)
 
-    def _forget(
-        self, process: Process, file: Any, low: int, high: int, region: bool | None = False, cows: bool = True
+    def _forget(self, process: Process, low: int, high: int) -> None:
+        """Pages at the addresses [low, high) are not in use any more."""
+        for number, page in list(process.used):
+            found = process.place_of(number, page)
+            if found and low <= found[0].va + found[1] - found[0].offset < high:
+                self._drop_page(process, number, page, *found)
+
+    def _forget_file(
+        self, process: Process, file: Any, low: int, high: int, region: bool | None, cows: bool = True
     ) -> None:
         """Pages of a file are not in use any more; `region`: those that are reached through the region alone, None:
         whichever way; `cows`: private copies as well.
         """
         for number, page in list(process.used):
             found = process.place_of(number, page)
-            if found and found[0].file == file and low <= found[1] < high and region in (None, self.member(found[0])):
-                if not cows and (number, page) in process.copies:
-                    continue
-                del process.used[number, page]
-                process.copies.pop((number, page), None)
-                if not self.member(found[0]):
-                    self._clear(process, found[0], found[1])
-        if region:
-            for table in self.regions[file[0]].tables.values():
-                table.entries = {e for e in table.entries if not (e[0] == file and low <= e[1] * PAGE < high)}
+            if not found or found[0].file != file or not low <= found[1] < high:
+                continue
+            if region in (None, self.member(found[0])) and (cows or (number, page) not in process.copies):
+                self._drop_page(process, number, page, *found)
+
+    def _drop_page(self, process: Process, number: int, page: int, area: Piece, place: int) -> None:
+        del process.used[number, page]
+        process.copies.pop((number, page), None)
+        if not self.member(area):
+            self._clear(process, area, place)
+
+    def _clear_region(self, area: Piece, low: int, high: int) -> None:
+        """Take away the entries of a part of a file from its region's tables."""
+        for table in self.regions[area.file[0]].tables.values():
+            table.entries = {e for e in table.entries if not (e[0] == area.file and low <= e[1] * PAGE < high)}
 
     def _clear(self, process: Process, area: Piece, place: int) -> None:
         """Take away an entry of a private table."""

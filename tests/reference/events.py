@@ -113,8 +113,9 @@ class Machine(Changing):
             elif action.advice == "dontneed":
                 self._dontneed(process, area, low, high)
             elif action.advice in ("free", "pageout"):
-                start = area.offset + low - area.va
-                self._forget(process, area.file, start, start + high - low, self.member(area))
+                self._forget(process, low, high)
+                if self.member(area):
+                    self._clear_region(area, area.offset + low - area.va, area.offset + high - area.va)
 
     def _dontneed(self, process: Process, area: Piece, low: int, high: int) -> None:
         start, end = area.offset + low - area.va, area.offset + high - area.va
@@ -128,11 +129,11 @@ class Machine(Changing):
                 process.unhook(level, first)
             elif table.key is not None and table.key[0] == "map-shared-pt":
                 for other in list(table.users.values()):
-                    self._forget(other, area.file, start, end)
+                    self._forget(other, max(low, first), min(high, first + SPANS[level]))
                 table.entries = {e for e in table.entries if not (e[0] == area.file and start <= e[1] * PAGE < end)}
         if area.backing == "hugetlb":
             self._unshare_hugetlb(process, low, high)
-        self._forget(process, area.file, start, end)
+        self._forget(process, low, high)
         for chunk in [c for c in process.leaves if c < high and low < c + PMD_SIZE]:
             process.drop_leaf(chunk)
         for level, first in list(process.tables) if self.reclaims() else ():
@@ -145,7 +146,8 @@ class Machine(Changing):
         region = self.regions[area.file[0]]
         for other in self.processes:
             if other.number in region.members:
-                self._forget(other, area.file, start, end, region=True)
+                self._forget_file(other, area.file, start, end, region=True)
+        self._clear_region(area, start, end)
         for level, number in list(region.tables) if self.reclaims() else ():
             first = number * SPANS["pte"]
             if level == "pte" and area.home + start <= first and first + SPANS["pte"] <= area.home + end:
@@ -282,7 +284,7 @@ class Machine(Changing):
                 }
                 self.rules.huge.discard((file, chunk))
         for process in list(self.processes):
-            self._forget(process, area.file, start, end, None, cows)
+            self._forget_file(process, area.file, start, end, None, cows)
             for chunk, (file, page, _) in list(process.leaves.items()):
                 if file == area.file and page * PAGE < end and start < page * PAGE + PMD_SIZE:
                     process.drop_leaf(chunk)

@@ -90,6 +90,11 @@ class Process:
                 return area, place
         return None
 
+    def pages_of(self, area: Piece) -> tuple[int, int]:
+        """Return the pages of its mapping that a piece maps: the first, and the one behind the last."""
+        low, high = max(area.stated, area.offset), min(area.stated_end, area.offset + area.length)
+        return area.first_page + (low - area.stated) // PAGE, area.first_page - (area.stated - high) // PAGE
+
     def at(self, address: int) -> Piece | None:
         """Return the piece at an address."""
         return next((a for a in self.areas if a.va <= address < a.va + a.length), None)

@@ -207,11 +207,26 @@ class Touching:
         for process, area, at, page, write in accesses:
             process.used[area.mapping, page] = process.used.get((area.mapping, page), False) or write
             if write and not area.shared and not again:
-                self._copy_page(process, area.mapping, page)
+                for copied in self._copied_with(process, area, at, page):
+                    process.used[copied] = True
+                    self._copy_page(process, *copied)
             if self.member(area):
                 self._touch_region(process, area, at)
             else:
                 self._touch(process, area, at, write)
+
+    def _copied_with(self, process: Process, area: Piece, place: int, page: int) -> list[tuple[int, int]]:
+        """Return the pages (mapping and number) that come with a written one: anonymous memory by a huge page, if a
+        whole one fits and no table with pages of one's own is there.
+        """
+        chunk = (area.va + place - area.offset) // PMD_SIZE * PMD_SIZE
+        if area.backing == "private" and self._asks_huge(area, chunk):
+            mapped = [(a, va) for va in range(chunk, chunk + PMD_SIZE, PAGE) if (a := process.at(va))]
+            pages = [(a.mapping, a.first_page + (a.offset + va - a.va - a.stated) // PAGE) for a, va in mapped]
+            here = [each for each in pages if each in process.used and each != (area.mapping, page)]
+            if ("pte", chunk) not in process.tables or (here and not any(each in process.copies for each in pages)):
+                return pages
+        return [(area.mapping, page)]
 
     def _copy_page(self, process: Process, mapping: int, page: int) -> None:
         """Give a process a page of its own, unless it has one."""
@@ -265,10 +280,13 @@ class Touching:
         """
         if area.backing == "hugetlb":
             return place // PAGE not in self.held.get((area.file, place // PMD_SIZE), set())
-        if area.backing != "private" or not (area.vma[0] <= chunk and chunk + PMD_SIZE <= area.vma[1]):
-            return False
+        return area.backing == "private" and self._asks_huge(area, chunk)
+
+    def _asks_huge(self, area: Piece, chunk: int) -> bool:
+        """Whether anonymous memory would come by a huge page."""
         asks = area.thp in ("always", "within_size") or (area.thp == "advise" and area.madvise == "hugepage")
-        return asks and area.madvise != "nohugepage"
+        inside = area.vma[0] <= chunk and chunk + PMD_SIZE <= area.vma[1]
+        return asks and area.madvise != "nohugepage" and inside
 
     def _missing(self, process: Process, area: Piece, level: str, first: int) -> Table:
         """Make a table, or hook the one that others have."""

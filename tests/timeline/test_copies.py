@@ -106,13 +106,13 @@ def test_what_the_end_of_a_process_frees() -> None:
 @thorough(0.2)
 @given(st.sampled_from(["base", "private"]), st.integers(0, 1 << 30), st.integers(1, 8))
 def test_copies_are_those_of_the_model(kind: str, seed: int, length: int) -> None:
-    """Page by page, in base pages (the model knows no huge copies)."""
+    """Page by page."""
     agree(kind, seed, length)
 
 
 def agree(kind: str, seed: int, length: int) -> None:
     """Compare after every event."""
-    text = text_of(draw(kind, seed, length)).replace("thp: always", "thp: never")
+    text = text_of(draw(kind, seed, length))
     workload = ptcalc.loads(text)
     policy = next(policy for policy in policies_of(workload.geometry) if policy.name == "today")
     world = beginning(policy, Context(workload, workload.geometry))
