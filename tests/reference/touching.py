@@ -205,15 +205,19 @@ class Touching:
                 held.update(range(first, first + CHUNK))
         self._call_touches([(*access[:4], access[4] and (access[1].shared or not again)) for access in accesses])
         for process, area, at, page, write in accesses:
-            process.used[area.mapping, page] = process.used.get((area.mapping, page), False) or write
+            pages = [(area.mapping, page)]
             if write and not area.shared and not again:
-                for copied in self._copied_with(process, area, at, page):
-                    process.used[copied] = True
-                    self._copy_page(process, *copied)
-            if self.member(area):
-                self._touch_region(process, area, at)
-            else:
-                self._touch(process, area, at, write)
+                pages = self._copied_with(process, area, at, page)
+                for each in pages:
+                    self._copy_page(process, *each)
+            for each in pages:
+                process.used[each] = process.used.get(each, False) or write
+                found = process.place_of(*each)
+                assert found is not None
+                if self.member(area):
+                    self._touch_region(process, *found)
+                else:
+                    self._touch(process, *found, write)
 
     def _copied_with(self, process: Process, area: Piece, place: int, page: int) -> list[tuple[int, int]]:
         """Return the pages (mapping and number) that come with a written one: anonymous memory by a huge page, if a
@@ -223,7 +227,7 @@ class Touching:
         if area.backing == "private" and self._asks_huge(area, chunk):
             mapped = [(a, va) for va in range(chunk, chunk + PMD_SIZE, PAGE) if (a := process.at(va))]
             pages = [(a.mapping, a.first_page + (a.offset + va - a.va - a.stated) // PAGE) for a, va in mapped]
-            here = [each for each in pages if each in process.used and each != (area.mapping, page)]
+            here = [each for each in pages if each in process.used]
             if ("pte", chunk) not in process.tables or (here and not any(each in process.copies for each in pages)):
                 return pages
         return [(area.mapping, page)]

@@ -122,4 +122,5 @@ def agree(kind: str, seed: int, length: int) -> None:
             happen(world, event, number)
             machine.run(event)
         got = dict(zip(workload.segments, Standing(world).copies(), strict=True))
-        assert {name: size for name, size in got.items() if size} == copies_of(machine), (number, text)
+        wanted = copies_of(machine)
+        assert {name: size for name, size in got.items() if size} == wanted, (number, got, wanted, text)
