@@ -110,6 +110,12 @@ def constant(value: float, many: int, dtype: type = np.int64) -> NDArray[Any]:
     return np.broadcast_to(np.array(value, dtype), (many,))
 
 
+def compact(column: NDArray[Any]) -> NDArray[Any]:
+    """Return a column, as `constant` does where all its rows have one value."""
+    same = len(column) > 1 and bool((column == column[0]).all())
+    return np.broadcast_to(column[:1], column.shape) if same else column
+
+
 def _is_constant(column: NDArray[Any]) -> bool:
     return column.strides == (0,) and len(column) > 0
 
@@ -128,12 +134,12 @@ def _joined(columns: list[NDArray[Any]]) -> NDArray[Any]:
 
 def covers(touched: Touched, span: int) -> Covers:
     """Return the tables of `span` bytes that each run reaches, in scope 0 and address coordinates."""
-    certain = np.flatnonzero(touched.kind != RANDOM)
-    parts = [_certain(touched.take(certain), certain, span)]
-    random = np.flatnonzero(touched.kind == RANDOM)
-    if len(random):
-        parts.append(_random(touched.take(random), random, span))
-    return Covers.concatenate(parts) if len(parts) > 1 else parts[0]
+    draws = touched.kind == RANDOM
+    if not draws.any():
+        return _certain(touched, np.arange(len(draws)), span)
+    certain, random = np.flatnonzero(~draws), np.flatnonzero(draws)
+    parts = [_certain(touched.take(certain), certain, span), _random(touched.take(random), random, span)]
+    return Covers.concatenate(parts)
 
 
 def _rows(run: Ints, lo: Ints, hi: Ints, log: Floats, held: Ints, anchor: Ints, stride: Ints) -> Covers:

@@ -60,32 +60,30 @@ def certain_union(covers: Covers, scopes: int) -> tuple[Ints, Covers]:
 
 
 def _reach_before(scope: Ints, lo: Ints, hi: Ints) -> Ints:
-    """Return the furthest end of the intervals before each one in its scope; its own start for the first."""
+    """Return the furthest end of the intervals before each one in its scope; for the first, no more than its start."""
     width = int(hi.max()) - int(lo.min()) + 1
-    first = np.r_[True, scope[1:] != scope[:-1]]
-    seen = np.empty_like(hi)
+    seen = lo.copy()
     if width * (int(scope.max()) + 2) < 1 << 62:
         # Scopes are moved apart, so that one running maximum serves all.
         apart = scope * width
         seen[1:] = np.maximum.accumulate(hi + apart)[:-1] - apart[1:]
     else:
-        for part in np.split(np.arange(len(lo)), np.flatnonzero(first)[1:]):
+        for part in np.split(np.arange(len(lo)), np.flatnonzero(np.diff(scope)) + 1):
             seen[part[1:]] = np.maximum.accumulate(hi[part])[:-1]
-    seen[first] = lo[first]
     return seen
 
 
 def sorting(scope: Ints, lo: Ints) -> Ints | slice:
     """Return what puts rows in order of scope, and of lo within each: an index array, or all where they are."""
-    step = np.diff(scope)
-    if bool(((step > 0) | ((step == 0) & (np.diff(lo) >= 0))).all()):
+    if len(lo) < 2:
         return slice(None)
     low = int(lo.min())
     width = int(lo.max()) - low + 1
-    if width * (int(scope.max()) + 1) < 1 << 62:
-        # One key sorts several times faster than two.
-        return np.argsort(scope * width + (lo - low))
-    return np.lexsort((lo, scope))
+    if width * (int(scope.max()) + 1) >= 1 << 62:
+        return np.lexsort((lo, scope))
+    # One key sorts several times faster than two.
+    key = scope * width + (lo - low)
+    return slice(None) if bool((key[1:] >= key[:-1]).all()) else np.argsort(key)
 
 
 def atoms(covers: Covers, span: int) -> Atoms:

@@ -41,7 +41,8 @@ def merge(rows: Rows, *, switched: bool = False) -> Vmas:
         nothing = np.zeros(0, np.int64)
         return Vmas(nothing, nothing, nothing, nothing)
     order = np.arange(many)[sorting(rows.group, rows.start)]
-    joins = (rows.end[order[:-1]] == rows.start[order[1:]]) & (rows.group[order[:-1]] == rows.group[order[1:]])
+    group, start, end = rows.group[order], rows.start[order], rows.end[order]
+    joins = (end[:-1] == start[1:]) & (group[:-1] == group[1:])
     near = np.flatnonzero(joins)
     left, right = order[near], order[near + 1]
     alike = rows.backing[left] != BACKINGS.index("hugetlb")
@@ -53,6 +54,5 @@ def merge(rows: Rows, *, switched: bool = False) -> Vmas:
     number = np.concatenate([[0], np.cumsum(~joins)])
     of_row = np.empty(many, np.int64)
     of_row[order] = number
-    first = order[np.concatenate([[True], ~joins])]
-    last = order[np.concatenate([~joins, [True]])]
-    return Vmas(start=rows.start[first], end=rows.end[last], row=first, of_row=of_row)
+    first, last = np.concatenate([[True], ~joins]), np.concatenate([~joins, [True]])
+    return Vmas(start=start[first], end=end[last], row=order[first], of_row=of_row)

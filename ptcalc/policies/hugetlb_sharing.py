@@ -19,14 +19,17 @@ _UNSHARING = (UFFD.index("wp"), UFFD.index("minor"))
 def hugetlb_pmd_sharing(view: View, level: str) -> Sharing | None:
     """Say which PMD tables of hugetlb mappings are one."""
     geometry = view.geometry
+    rows = view.rows
     if level != "pmd" or not geometry.pmd_sharing:
+        return None
+    huge = (rows.backing == HUGETLB) & (rows.page == geometry.pmd_size)
+    if not huge.any():
         return None
     uffd = view.attribute("uffd")
     span = geometry.level("pmd").span
     alignment = view.attribute("alignment")
     may = (
-        (view.attribute("backing") == HUGETLB)
-        & (view.attribute("page") == geometry.pmd_size)
+        huge[view.vmas.row]
         & view.attribute("shared").astype(bool)
         & ~np.isin(uffd, _UNSHARING)
         & ((alignment == 0) | (alignment >= span))

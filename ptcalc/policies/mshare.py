@@ -60,7 +60,7 @@ class Mshare(Policy):
             vmas=_host_vmas(view, moved, member, layout),
             home=home,
             homes=view.groups + len(first_file),
-        )
+        ).in_order()
 
     def sharing(self, view: View, context: Context) -> SharingRule | None:
         """Outside regions, hugetlb keeps its own sharing."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptcalc.arch import Geometry, Level
 from ptcalc.arch.geometry import HIGHEST_ADDRESS
-from ptcalc.engine.covers import BLOCKS, FIRM, RANDOM, TOUCHES, Covers, Touched, covers
+from ptcalc.engine.covers import BLOCKS, FIRM, RANDOM, TOUCHES, Covers, Touched, compact, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
 from ptcalc.engine.numbers import distinct
 from ptcalc.engine.spread import Spread
@@ -69,27 +70,28 @@ class View:
     @classmethod
     def of(cls, layout: Layout) -> View:
         """Return the view of a layout in which every process has its own tables."""
-        touched, run_row = touched_by(layout.runs, layout), layout.runs.row
-        spread = spread_of(run_row, layout)
-        # In order of address, tables of every level are in order as well, and need no sorting of their own.
-        order = sorting(touched.group, touched.lo)
-        if not isinstance(order, slice):
-            touched, run_row = touched.take(order), run_row[order]
-            spread = spread and spread.take(order)
         groups = layout.groups * layout.layouts
         return cls(
             geometry=layout.geometry,
             groups=groups,
             rows=layout.rows,
             vmas=merge(layout.rows),
-            touched=touched,
-            run_row=run_row,
+            touched=touched_by(layout.runs, layout),
+            run_row=layout.runs.row,
             home=layout.rows.group,
             homes=groups,
             file_size=layout.file_size,
             layouts=layout.layouts,
-            spread=spread,
-        )
+            spread=spread_of(layout.runs.row, layout),
+        ).in_order()
+
+    def in_order(self) -> View:
+        """Return it with its runs in order of address: so are tables of every level then, without being sorted."""
+        order = sorting(self.run_home, self.touched.lo)
+        if isinstance(order, slice):
+            return self
+        spread = self.spread and self.spread.take(order)
+        return replace(self, touched=self.touched.take(order), run_row=self.run_row[order], spread=spread)
 
     @property
     def levels(self) -> tuple[Level, ...]:
@@ -103,8 +105,17 @@ class View:
 
     def delta(self) -> Ints:
         """Return the address of file offset 0 as each VMA maps it, shape (V,)."""
-        row = self.vmas.row
-        return np.asarray(self.rows.start[row] - self.rows.file_offset[row])
+        return np.asarray((self.rows.start - self.rows.file_offset)[self.vmas.row])
+
+    @cached_property
+    def run_home(self) -> Ints:
+        """The home of each run's row, shape (T,)."""
+        return self.home[self.run_row]
+
+    @cached_property
+    def run_vma(self) -> Ints:
+        """The VMA of each run's row, shape (T,)."""
+        return self.vmas.of_row[self.run_row]
 
     def leaf_table(self) -> Ints:
         """Return the place (0 = pte) of the level whose table holds each row's leaves, shape (R,)."""
@@ -124,8 +135,11 @@ class View:
         """Return the tables that the runs reach at the level of that place, and what says which of them may be one."""
         level = self.levels[place]
         rule = sharing(self, level.name) if sharing is not None else None
-        if rule is not None and rule.may.any():
-            return self._level(place, level, rule), rule
+        if rule is not None:
+            _, _, low, high = self._ends(min(level.span, HIGHEST_ADDRESS), rule)
+            rule = replace(rule, may=rule.may & (low < high))
+            if rule.may.any():
+                return self._level(place, level, rule), rule
         if place not in self._unshared:
             self._unshared[place] = self._level(place, level, None)
         return self._unshared[place], None
@@ -134,7 +148,8 @@ class View:
         """Return the scopes in which the VMAs that may share at a level have their tables."""
         delta = self.delta()
         phase = delta % span
-        families, scopes = _number(rule.keys, rule.may), _number((*rule.keys, phase), rule.may)
+        families = _number(rule.keys, rule.may)
+        scopes = _number((families, phase), rule.may)
         return Sets(families, np.where(rule.may, self.homes + scopes, -1), np.where(rule.may, delta // span, 0), phase)
 
     def grown_vmpte(self) -> Ints:
@@ -152,14 +167,14 @@ class View:
 
     def _covers(self, place: int, name: str, span: int) -> Covers:
         """Return the tables that the runs reach at a level, each in the scope of its row's home."""
-        leaf = self.leaf_table()
-        chosen = np.flatnonzero(leaf[self.run_row] <= place)
-        found = covers(self.touched.take(chosen) if len(chosen) < len(self.run_row) else self.touched, span)
-        run = chosen[found.run]
-        found = Covers(
-            run, self.home[self.run_row[run]], found.lo, found.hi, found.log_empty, found.held, found.anchor,
-            found.stride, found.role,
-        )  # fmt: skip
+        here = self.leaf_table() <= place
+        if here.all():
+            found = covers(self.touched, span)
+        else:
+            chosen = np.flatnonzero(here[self.run_row])
+            found = covers(self.touched.take(chosen), span)
+            found = replace(found, run=chosen[found.run])
+        found = replace(found, scope=self.run_home[found.run])
         if name in self.geometry.free_tables_below:
             # Every process has the table of the low addresses anyway: the first.
             found = found.clipped(np.int64(1), np.int64(1 << 62))  # type: ignore[arg-type]
@@ -180,22 +195,26 @@ class View:
         whole = self.wholes(span, rule)
         scope, shift, first, last = whole.scope, whole.shift, whole.first, whole.last
         family, origin = whole.family, whole.origin
-        vma = self.vmas.of_row[self.run_row[found.run]]
+        parts = []
+        if rule is not None and thp is None:
+            # VMAs that share nothing are left as they are.
+            cut = rule.may[self.run_vma[found.run]]
+            parts, found = [found.take(~cut)], found.take(cut)
+        vma = self.run_vma[found.run]
         edges = [found.clipped(np.int64(-(1 << 62)), first[vma]), found.clipped(last[vma], np.int64(1 << 62))]  # type: ignore[arg-type]
         inside = found.clipped(first[vma], last[vma])
-        vma = self.vmas.of_row[self.run_row[inside.run]]
         if thp is not None:
             inside = inside.take(~thp.huge[self.run_row[inside.run]])
             # In a set of tables that is shared, those who refuse huge pages need them beside those who do not.
             keeps = ~thp.may_block[self.run_row[inside.run]]
             inside = replace(inside, role=np.where(keeps, FIRM, TOUCHES).astype(np.int8))
-            vma = self.vmas.of_row[self.run_row[inside.run]]
         if rule is None or rule.window is None:
-            parts = [*edges, inside.moved(scope[vma], shift[vma], span)]
+            vma = self.run_vma[inside.run]
+            parts += [*edges, inside.moved(scope[vma], shift[vma], span)]
         else:
             # Beyond whole chunks there are no huge pages that take a table away.
             firm = [replace(edge, role=np.full(len(edge.run), FIRM, np.int8)) for edge in edges]
-            parts = [part for each in (*(firm if thp else edges), inside) for part in self._split(each, whole, span)]
+            parts += [part for each in (*(firm if thp else edges), inside) for part in self._split(each, whole, span)]
         if thp is not None and thp.may_block.any():
             parts += self._blocks(thp, whole, span)
         by_file = np.arange(len(family)) >= self.homes
@@ -206,18 +225,13 @@ class View:
 
         Only they can be shared or be replaced by a huge page; the others live in the home of their row.
         """
-        first = -(-self.vmas.start // span)
-        last = np.maximum(self.vmas.end // span, first)
-        low, high = first, last
+        first, last, low, high = self._ends(span, rule)
         scope = self.home[self.vmas.row]
         shift = np.zeros(len(scope), np.int64)
         family = np.arange(self.homes)
         origin = np.zeros(self.homes, np.int64)
         if rule is not None:
             sets, may = self.sets(rule, span), rule.may
-            if rule.window is not None:
-                low = np.where(may, -(-rule.window[0] // span), first)
-                high = np.where(may, np.maximum(rule.window[1] // span, low), last)
             scope = np.where(may, sets.scope, scope)
             shift = sets.shift
             shared = int(sets.scope.max()) + 1 - self.homes
@@ -227,16 +241,25 @@ class View:
             family, origin = np.concatenate([family, more_family]), np.concatenate([origin, more_origin])
         return Wholes(first, last, low, high, scope, shift, family, origin)
 
+    def _ends(self, span: int, rule: Sharing | None) -> tuple[Ints, Ints, Ints, Ints]:
+        """Return between which tables of `span` bytes a VMA has whole ones, and which may be one; see `Wholes`."""
+        first = -(-self.vmas.start // span)
+        last = np.maximum(self.vmas.end // span, first)
+        if rule is None or rule.window is None:
+            return first, last, first, last
+        low = np.where(rule.may, -(-rule.window[0] // span), first)
+        return first, last, low, np.where(rule.may, np.maximum(rule.window[1] // span, low), last)
+
     def _split(self, found: Covers, whole: Wholes, span: int) -> list[Covers]:
         """Return tables as those in the home of their row, and those in the sets of shared tables."""
 
         def part(lo: Ints, hi: Ints) -> Covers:
             return found.clipped(lo, hi)
 
-        vma = self.vmas.of_row[self.run_row[found.run]]
+        vma = self.run_vma[found.run]
         far = np.full(len(vma), 1 << 62)
         shared = part(whole.low[vma], whole.high[vma])
-        moved = self.vmas.of_row[self.run_row[shared.run]]
+        moved = self.run_vma[shared.run]
         shared = shared.moved(whole.scope[moved], whole.shift[moved], span)
         return [part(-far, whole.low[vma]), part(whole.high[vma], far), shared]
 
@@ -376,14 +399,14 @@ def touched_by(runs: Runs, layout: Layout) -> Touched:
     """Return the runs of a layout as the engine takes them."""
     draws = runs.kind == RANDOM
     return Touched(
-        kind=runs.kind,
+        kind=compact(runs.kind),
         lo=runs.lo,
         hi=runs.hi,
-        step=runs.step,
-        origin=runs.origin,
-        slots=np.where(draws, runs.slots, 0),
-        drawn=np.where(draws, runs.drawn, 0),
-        each=~runs.same,
+        step=compact(runs.step),
+        origin=compact(runs.origin),
+        slots=compact(np.where(draws, runs.slots, 0)),
+        drawn=compact(np.where(draws, runs.drawn, 0)),
+        each=compact(~runs.same),
         domain=runs.domain,
         group=layout.rows.group[runs.row],
         base=(layout.rows.start - layout.rows.file_offset)[runs.row],

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ptcalc.engine.covers import EXACT, STRIDE, Touched, covers
 from ptcalc.engine.footprint import Footprint, LevelCovers
+from ptcalc.engine.union import certain_union
 
 SPAN = 64
 
@@ -85,3 +86,20 @@ def test_shared_tables_are_the_union_over_groups_that_have_processes(runs: list[
     [tally] = footprint(runs, shared=True).tally(counts)
 
     assert (expected, 0.0) == tuple(each.item() for each in tally.total(counts))
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(RUNS, st.sampled_from([0, 1 << 57])), min_size=1, max_size=3))
+def test_scopes_far_apart_on_long_axes_are_counted_as_near_ones(parts: list[tuple[list[Run], int]]) -> None:
+    runs = [(run, far) for part, far in parts for run in part if run.step <= SPAN]
+    expected = [
+        len({(table, far) for run, far in runs if run.group == group for table in run.tables()}) for group in range(3)
+    ]
+    found = covers(columns([run for run, _ in runs]), SPAN)
+    there = np.array([far for _, far in runs], np.int64)
+    scope = np.array([run.group for run, _ in runs], np.int64) * 100
+
+    counted, rest = certain_union(found.moved(scope, -there, SPAN), 201)
+
+    assert expected == counted[::100].tolist()
+    assert not len(rest.run)
