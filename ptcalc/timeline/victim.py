@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ptcalc.engine.numbers import Number
 from ptcalc.risk.config import Config
@@ -30,7 +31,7 @@ def classes(
     total = (capacity + workload.host.swap) // page
     numbers = {name: number for number, name in enumerate(workload.processes)}
     costs = context.costs
-    out: list[ClassState] = []
+    out: dict[tuple[int, ClassState], int] = {}  # how many have one history and show the same
     worst: Victim | None = None
     for cohort in world.population:
         group = workload.processes[cohort.group]
@@ -43,12 +44,10 @@ def classes(
         points = (rss + private) // page + (figures.vmpte_bytes + base[number]) // page
         points += group.oom_score_adj * (total // 1000)
         exempt = group.oom_score_adj == EXEMPT
-        out.append(
-            ClassState(
-                cohort.group, cohort.label, cohort.count, figures.vmpte_bytes, own, rss,
-                0 if exempt else points, figures.exact,
-            )
-        )  # fmt: skip
+        one = ClassState(
+            cohort.group, cohort.label, 1, figures.vmpte_bytes, own, rss, 0 if exempt else points, figures.exact
+        )
+        out[cohort.history, one] = out.get((cohort.history, one), 0) + cohort.count
         if exempt or (worst is not None and worst.badness_pages >= points):
             continue
         frees = (
@@ -59,4 +58,4 @@ def classes(
             ("kernel stacks and slab", int(kernel[number])),
         )
         worst = Victim(cohort.group, cohort.label, points, tuple(each for each in frees if each[1]))
-    return tuple(out), worst
+    return tuple(replace(one, count=many) for (_, one), many in out.items()), worst
