@@ -45,7 +45,8 @@ if TYPE_CHECKING:
         Risk,
     )
     from ptcalc.saved import load_result, loads_result
-    from ptcalc.scenarios.solving import Answer, Solution, SolvedRow, solve
+    from ptcalc.scenarios.searching import Answer
+    from ptcalc.scenarios.solving import Solution, SolvedRow, solve
     from ptcalc.scenarios.uncertainty import Sampled, sample
     from ptcalc.sweeping import Axis, Row, Scan, Sweep, scan_workload, sweep
     from ptcalc.templates import new_workload
@@ -85,7 +86,8 @@ _HOMES = {
         "Risk",
     ),
     "ptcalc.saved": ("load_result", "loads_result"),
-    "ptcalc.scenarios.solving": ("Answer", "Solution", "SolvedRow", "solve"),
+    "ptcalc.scenarios.searching": ("Answer",),
+    "ptcalc.scenarios.solving": ("Solution", "SolvedRow", "solve"),
     "ptcalc.scenarios.uncertainty": ("Sampled", "sample"),
     "ptcalc.sweeping": ("Axis", "Row", "Scan", "Sweep", "scan_workload", "sweep"),
     "ptcalc.templates": ("new_workload",),

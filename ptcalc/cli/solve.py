@@ -69,7 +69,8 @@ def command(
     import ptcalc
     from ptcalc import risk
     from ptcalc.report import solve_report
-    from ptcalc.scenarios.solving import Target, Wanted
+    from ptcalc.scenarios.scales import Wanted
+    from ptcalc.scenarios.searching import Target
     from ptcalc.workload.loading import read
 
     document = read(workload)

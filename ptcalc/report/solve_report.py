@@ -11,7 +11,9 @@ from ptcalc.report import format as fmt
 from ptcalc.report.page import Cell, Column, Page, Screen
 from ptcalc.report.terminal import RISK_STYLE
 from ptcalc.report.verdict import RISK_TEXT
-from ptcalc.scenarios.solving import Answer, Solution, Value
+from ptcalc.scenarios.scales import Value
+from ptcalc.scenarios.searching import Answer
+from ptcalc.scenarios.solving import Solution
 
 Json = dict[str, Any]
 

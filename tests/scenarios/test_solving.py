@@ -16,8 +16,10 @@ import ptcalc
 from ptcalc import estimation, risk
 from ptcalc.errors import InputError
 from ptcalc.result import RISK_ORDER
-from ptcalc.scenarios import solving
-from ptcalc.scenarios.solving import Answer, Solution, Target, solve
+from ptcalc.scenarios import searching, solving
+from ptcalc.scenarios.scales import MOST_MEMORY
+from ptcalc.scenarios.searching import Answer, Target
+from ptcalc.scenarios.solving import Solution, solve
 from ptcalc.workload.loading import build
 from ptcalc.workload.source import Override, Path, Positions
 
@@ -357,7 +359,7 @@ def test_the_host_can_make_every_limit_useless() -> None:
     workload = small(memory="20 MiB", host=", cgroup_limit: 10 MiB", size="30 MiB")
     (answer,) = only(solve(workload, "memory", policies=["today"]))
 
-    assert (answer.value, answer.limited_by, answer.fails_at) == (None, "memory", solving.MOST_MEMORY)
+    assert (answer.value, answer.limited_by, answer.fails_at) == (None, "memory", MOST_MEMORY)
 
 
 @pytest.mark.parametrize("trials", [1, 2, 5])
@@ -367,7 +369,7 @@ def test_the_number_of_trials_changes_nothing(trials: int, monkeypatch: pytest.M
         return solve(small(), "size", segment="heap", policies=policies), solve(small(), "memory", policies=policies)
 
     expected = both()
-    monkeypatch.setattr(solving, "TRIALS", trials)
+    monkeypatch.setattr(searching, "TRIALS", trials)
     assert both() == expected
 
 
