@@ -12,7 +12,7 @@ from ptcalc.risk import Config, Ledger
 from ptcalc.timeline import walking
 from ptcalc.timeline.beginning import beginning
 from ptcalc.timeline.happening import happen
-from ptcalc.timeline.result import LevelState, PolicyTimeline, Step, Timeline, Told, Walk
+from ptcalc.timeline.result import ClassState, LevelState, PolicyTimeline, Step, Timeline, Told, Walk
 from ptcalc.timeline.sharing import sharers
 from ptcalc.timeline.standing import Standing
 from ptcalc.timeline.telling import told
@@ -97,6 +97,7 @@ class _Follower:
         self.world, self.config = world, config
         self._before = 0
         self._walks: dict[int, tuple[object, Walk]] = {}
+        self._classes: dict[ClassState, ClassState] = {}  # most stay as they are from step to step
 
     def step(self, number: int) -> Step:
         """Return the state after an event."""
@@ -127,7 +128,7 @@ class _Follower:
             private_bytes=sum(each.private_bytes for each in levels),
             page_tables_bytes=sum(each.shown_bytes for each in levels),
             used_bytes=used,
-            classes=states,
+            classes=tuple(self._classes.setdefault(each, each) for each in states),
             sharers=sharers(world),
             memory=memory,
             risk=level,

@@ -31,7 +31,7 @@ def classes(
     total = (capacity + workload.host.swap) // page
     numbers = {name: number for number, name in enumerate(workload.processes)}
     costs = context.costs
-    out: dict[tuple[int, ClassState], int] = {}  # how many have one history and show the same
+    alike: dict[tuple[int, ClassState], int] = {}  # how many have one history and show the same
     worst: Victim | None = None
     for cohort in world.population:
         group = workload.processes[cohort.group]
@@ -47,7 +47,7 @@ def classes(
         one = ClassState(
             cohort.group, cohort.label, 1, figures.vmpte_bytes, own, rss, 0 if exempt else points, figures.exact
         )
-        out[cohort.history, one] = out.get((cohort.history, one), 0) + cohort.count
+        alike[cohort.history, one] = alike.get((cohort.history, one), 0) + cohort.count
         if exempt or (worst is not None and worst.badness_pages >= points):
             continue
         frees = (
@@ -58,4 +58,4 @@ def classes(
             ("kernel stacks and slab", int(kernel[number])),
         )
         worst = Victim(cohort.group, cohort.label, points, tuple(each for each in frees if each[1]))
-    return tuple(replace(one, count=many) for (_, one), many in out.items()), worst
+    return tuple(one if many == 1 else replace(one, count=many) for (_, one), many in alike.items()), worst
