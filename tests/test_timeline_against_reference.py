@@ -83,21 +83,6 @@ def walked(workload: Any, policy: str, events: Iterable[ev.Event]) -> list[str]:
     return [name for name in workload.segments if name not in twice and not (left and name in huge)]
 
 
-def undecided(action: Any) -> bool:
-    """Whether no rule says who finds which hugetlb table from then on ("Known limits" in docs/timeline.md).
-
-    Advice and tracking change the flags by which the next table is found and leave the one that is there, and where
-    several processes drop tables that they share, or have equal ones, one keeps its own: which one, nobody says.
-    """
-    flags = getattr(action, "advice", "") in ("hugepage", "nohugepage") or isinstance(action, ev.Softdirty)
-    return flags or isinstance(action, (ev.Mprotect, ev.Userfaultfd, ev.Punch, ev.Truncate))
-
-
-def has_hugetlb(machine: Machine) -> bool:
-    """Whether some process shares hugetlb tables."""
-    return any(table.key == ("hugetlb",) and len(table.users) > 1 for table in machine.all_tables())
-
-
 def agree(sequence: Sequence, policies: tuple[str, ...], choices: dict[str, str] | None = None) -> None:
     """Compare every figure of every step, and what is read with what was written."""
     workload = ptcalc.loads(text_of(sequence))
@@ -105,8 +90,6 @@ def agree(sequence: Sequence, policies: tuple[str, ...], choices: dict[str, str]
     for policy in ptcalc.follow_timeline(workload, policies=policies, choices=choices).policies:
         machine = Machine(workload, policy.policy, choices)
         for number, step in enumerate(policy.steps):
-            if number and undecided(workload.events[number - 1].action) and has_hugetlb(machine):
-                break
             if number:
                 machine.run(workload.events[number - 1])
             conserve(machine)
@@ -153,7 +136,7 @@ def test_what_a_kernel_can_follow(kind: str, seed: int, length: int) -> None:
 
 
 @thorough(0.05)
-@given(st.sampled_from(["hugetlb", "plain-hugetlb", "tmpfs"]), st.integers(0, 1 << 30), st.integers(1, 6))
+@given(st.sampled_from(["hugetlb", "tracked-hugetlb", "tmpfs"]), st.integers(0, 1 << 30), st.integers(1, 6))
 def test_huge_pages(kind: str, seed: int, length: int) -> None:
     agree(draw(kind, seed, length), ("today", "private", "thp"))
 

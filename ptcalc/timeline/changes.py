@@ -5,14 +5,14 @@ Rules 1-3 and 7 of docs/timeline.md.  Who may share, by which key, is what the p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ptcalc.engine.covers import BLOCKS, EXACT
 from ptcalc.layout.rows import MADVISE, PROTECTIONS, THP, UFFD
 from ptcalc.timeline.ground import HUGETLB, PRIVATE, Ground, Piece, hooks_of, scopes_of
 from ptcalc.timeline.leaves import leaves_of, lost, with_leaves, without_leaves
-from ptcalc.timeline.life import Hook, Hooks, Key, Left, Life, Scope, Vma, mode, without
+from ptcalc.timeline.life import EACH, Hook, Hooks, Left, Life, Scope, Vma, mode, without
 from ptcalc.timeline.runs import NOBODY, OWN, Run, cells_of
 from ptcalc.timeline.sets import SharedTables
 from ptcalc.timeline.vmas import bounds_of, copied_whole
@@ -30,11 +30,12 @@ def touch(
     parts: Sequence[Piece],
     others: Sequence[tuple[Sequence[Piece], int]] = (),
     times: int = 1,
+    find: Callable[[Life, int, list[Hook]], list[Hook]] = lambda life, place, hooks: hooks,
 ) -> Life:
     """Let a process access the runs of some parts of its VMAs (addresses as mapped).
 
     ``others``: pieces of processes that make chunks of the page cache huge, and how many there are of each;
-    ``times``: how many processes do this together.
+    ``times``: how many processes do this together; ``find``: which of several equal tables it finds at a level.
     """
     if not parts:
         return life
@@ -45,7 +46,8 @@ def touch(
     found = hooks_of(ground, view, rule, range(1))[0]
     counts = [times, *(many for _, many in others)]
     hooks = tuple(
-        merged(old, [_counted(hook, counts) for hook in new]) for old, (new, _) in zip(life.hooks, found, strict=True)
+        merged(old, find(life, place, [_counted(hook, counts) for hook in new]))
+        for place, (old, (new, _)) in enumerate(zip(life.hooks, found, strict=True))
     )
     inside = tuple(merged(old, new) for old, (_, new) in zip(_levels(life.inside, ground), found, strict=True))
     fixed = [
@@ -312,36 +314,35 @@ def unhooked(
     """Return a process with other VMAs, less the shared tables that it may not have there.
 
     ``taken``: address ranges of which every shared table goes that holds a part.  Tables reached through one that goes
-    go with it.  hugetlb's last user keeps its table for itself (mm/hugetlb.c:huge_pmd_unshare).
+    go with it.  hugetlb's last user keeps its table as it is (mm/hugetlb.c:huge_pmd_unshare).
     """
     before, life = life, replace(life, vmas=copied_whole(ground, vmas), figures={})
-    if not any(hook.scope is not None for hooks in life.hooks for hook in hooks):
+    hugetlb = any(ground.rows[vma.row].backing == HUGETLB for _, _, vma in vmas)
+    if not hugetlb and not any(hook.scope is not None for hooks in life.hooks for hook in hooks):
         return life
     unmapped = life.unmapped
     may = allowed(ground, vmas)
     hooks, left = [list(each) for each in life.hooks], list(life.left)
+    unshared = (*taken, *_protected(ground, before.vmas, vmas))
     for place in range(len(hooks) - 1, -1, -1):
         span = ground.span(place)
         gone = [
-            (lo, hi, hook)
+            (lo, hi, hook.scope)
             for hook in hooks[place]
             if hook.scope is not None and hook.role != BLOCKS
-            for lo, hi in _gone(ground, hook, hook.scope, span, may[place], taken)
+            for lo, hi in (
+                _not_alone(tables, hook.scope, _gone(hook, span, _places(may[place], hook.scope), unshared))
+                if ground.file_backing(hook.scope.key.file) == HUGETLB
+                else _gone(hook, span, [part for part in may[place] if part[2] == hook.scope], taken)
+            )
         ]
-        for lo, hi, hook in gone:
-            scope = hook.scope
-            assert scope is not None
-            gone_there = Intervals.of(lo, hi, True)
-            if ground.file_backing(scope.key.file) == HUGETLB:
-                for first, last in _alone(tables, scope, lo, hi):
-                    hooks[place] = _kept(tables, hooks[place], hook, first, last, may[place])
-                    gone_there = gone_there.set(first, last, None)
-            for first, last, _ in gone_there:
-                _drop(ground, hooks, left, place, scope, first, last)
-                for a, b, vma in before.vmas:
-                    low, high = max(a, first * span - vma.moved), min(b, last * span - vma.moved)
-                    unmapped = lost(life, unmapped, low, high)
-    hooks = [[each if each.scope != _KEPT else each._replace(scope=None) for each in level] for level in hooks]
+        for lo, hi, scope in gone:
+            _drop(ground, hooks, left, place, scope, lo, hi)
+            for a, b, vma in before.vmas:
+                low, high = max(a, lo * span - vma.moved), min(b, hi * span - vma.moved)
+                unmapped = lost(life, unmapped, low, high)
+        if hugetlb:
+            hooks[place] = _kept(ground, hooks[place], may[place])
     return replace(life, hooks=tuple(map(tidy, hooks)), left=tuple(left), unmapped=unmapped)
 
 
@@ -367,21 +368,13 @@ def _drop(
             hooks[below] = [*rest, *without(tuple(dropped), start, end)]
 
 
-_KEPT = Scope(Key(-1, (), -1), 0)  # of a table that its last user keeps for itself, while others are dropped
-
-
 def _gone(
-    ground: Ground,
-    hook: Hook,
-    hooked: Scope,
-    span: int,
-    may: list[tuple[int, int, Scope]],
-    taken: Sequence[tuple[int, int]],
+    hook: Hook, span: int, may: list[tuple[int, int, Scope]], taken: Sequence[tuple[int, int]]
 ) -> list[tuple[int, int]]:
     """Return the tables of a hook (by index) that its process may not have any more."""
     stays = Intervals.of(hook.lo, hook.hi, False)
-    for lo, hi, scope in may:
-        if lo < hook.hi and hi > hook.lo and _same(ground, hooked, scope):
+    for lo, hi, _ in may:
+        if lo < hook.hi and hi > hook.lo:
             stays = stays.set(max(lo, hook.lo), min(hi, hook.hi), True)
     for lo, hi in taken:
         first, last = max(lo // span, hook.lo), min(-(-hi // span), hook.hi)
@@ -390,47 +383,65 @@ def _gone(
     return [(lo, hi) for lo, hi, stay in stays if not stay]
 
 
-def _alone(tables: SharedTables, scope: Scope, lo: int, hi: int) -> list[tuple[int, int]]:
-    """Return the tables of a set (by address) that one process alone has."""
-    found = tables.users(scope.key, lo - scope.shift, hi - scope.shift)
-    return [(first + scope.shift, last + scope.shift) for first, last, many in found if many == 1]
+def _places(may: list[tuple[int, int, Scope]], hooked: Scope) -> list[tuple[int, int, Scope]]:
+    """Return where tables of hugetlb may stay that are hooked.
+
+    mm/hugetlb.c: advice, soft-dirty and registration for missing pages change the flags by which the next table is
+    found, not those that are there.  What remains of a key is the file, and the phase.
+    """
+    return [
+        part
+        for part in may
+        if (part[2].key.file, part[2].shift, part[2].key.name[-1])
+        == (hooked.key.file, hooked.shift, hooked.key.name[-1])
+    ]
 
 
-def _kept(
-    tables: SharedTables, hooks: list[Hook], hook: Hook, lo: int, hi: int, may: list[tuple[int, int, Scope]]
-) -> list[Hook]:
-    """Return hooks where the tables from lo to hi are those of the set that they fit in now, or the process's own."""
-    out = [each for each in hooks if each.scope != hook.scope]
-    for each in hooks:
-        if each.scope != hook.scope:
+def _protected(ground: Ground, before: Intervals[Vma], after: Intervals[Vma]) -> Windows:
+    """Return the parts of hugetlb (addresses of now) whose protection changes: mprotect drops what is shared there."""
+    return [
+        (max(a, lo) + new.moved, min(b, hi) + new.moved)
+        for a, b, old in before
+        if ground.rows[old.row].backing == HUGETLB
+        for lo, hi, new in after.within(a, b)
+        if new.protection != old.protection
+    ]
+
+
+def _not_alone(tables: SharedTables, scope: Scope, parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return those of some tables of hugetlb (by address) that somebody else has, too."""
+    if scope.key.copy == EACH:
+        return []
+    return [
+        (first + scope.shift, last + scope.shift)
+        for lo, hi in parts
+        for first, last, many in tables.users(scope.key, lo - scope.shift, hi - scope.shift)
+        if many > 1
+    ]
+
+
+def _kept(ground: Ground, hooks: list[Hook], may: list[tuple[int, int, Scope]]) -> list[Hook]:
+    """Return hooks where hugetlb's tables are private that nobody else may find now, and those that one may are not."""
+    fits = [part for part in may if ground.file_backing(part[2].key.file) == HUGETLB]
+    out = []
+    for hook in hooks:
+        shared = hook.scope is not None and hook.role != BLOCKS
+        if shared and ground.file_backing(hook.scope.key.file) != HUGETLB:  # type: ignore[union-attr]
+            out.append(hook)
             continue
-        out += without((each,), lo, hi)
-        low, high = max(each.lo, lo), min(each.hi, hi)
-        if low >= high:
-            continue
-        fits = Intervals.of(low, high, _KEPT)
-        for first, last, scope in may:
-            first, last = max(first, low), min(last, high)
-            same = scope == hook.scope
-            for start, end, many in (
-                tables.users(scope.key, first - scope.shift, last - scope.shift) if first < last else ()
-            ):
-                if many == 0 or same:
-                    fits = fits.set(start + scope.shift, end + scope.shift, scope)
-        out += [each._replace(lo=start, hi=end, scope=scope) for start, end, scope in fits]
+        here: Intervals[Scope | None] = Intervals()
+        for lo, hi, scope in fits:
+            if lo < hook.hi and hi > hook.lo:
+                kept = hook.scope if shared else scope._replace(key=scope.key._replace(copy=EACH))
+                here = here.set(max(lo, hook.lo), min(hi, hook.hi), kept)
+        reach = hook.lo
+        for lo, hi, each in (*here, (hook.hi, hook.hi, None)):
+            if reach < lo:
+                out.append(hook._replace(lo=reach, hi=lo, scope=None))
+            if lo < hi:
+                out.append(hook._replace(lo=lo, hi=hi, scope=each))
+            reach = hi
     return out
-
-
-def _same(ground: Ground, hooked: Scope, now: Scope) -> bool:
-    """Tell whether a hooked table may stay where a VMA would hook one of that scope now."""
-    if hooked == now:
-        return True
-    if ground.file_backing(now.key.file) != HUGETLB or hooked.shift != now.shift:
-        return False
-    # mm/hugetlb.c: advice, soft-dirty and registration for missing pages change the flags by which the next table is
-    # found, not those that are there.  Keys are (file, protection, madvise, softdirty, uffd, phase).
-    old, new = hooked.key.name, now.key.name
-    return (old[0], old[1], old[-1]) == (new[0], new[1], new[-1])
 
 
 def _leave(hook: Hook, lo: int, hi: int) -> Left:

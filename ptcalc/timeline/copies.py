@@ -7,6 +7,7 @@ its own, and the old one stays as long as anybody maps it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -76,7 +77,7 @@ def freed_by_one(ground: Ground, cohorts: Sequence[Cohort[Life]], one: Cohort[Li
         return own
     others = [cohort for cohort in cohorts if cohort is not one]
     if one.count > 1:
-        others.append(Cohort(one.group, one.label, one.history, one.count - 1, one.age, one.state))
+        others.append(replace(one, count=one.count - 1))
     return own + sum(common_copies(ground, cohorts)) - sum(common_copies(ground, others))
 
 

@@ -28,9 +28,14 @@ def grow_to(world: World, at: Fraction) -> None:
             "amount", amount=amount, written_pattern=action.pattern, cluster=action.cluster, overlap=action.overlap
         )
         runs = world.written.runs_of(group, action.mapping, [touch], growing.domain)
-        for cohort in [cohort for cohort in world.population if number in cohort.state.growth]:
-            before = _grown(cohort.state, runs, growing.domain)
-            world.become(cohort, world.access(before, _in_rows_of(world, runs, group, before.group), cohort.count))
+
+        def grown(
+            life: Life, count: int, runs: list[tuple[int, Run]] = runs, group: int = group, domain: int = growing.domain
+        ) -> Life:
+            before = _grown(life, runs, domain)
+            return world.access(before, _in_rows_of(world, runs, group, before.group), count)
+
+        world.let([cohort for cohort in world.population if number in cohort.state.growth], grown)
 
 
 def _in_rows_of(world: World, runs: list[tuple[int, Run]], group: int, of: int) -> list[tuple[int, Run]]:

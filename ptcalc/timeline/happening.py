@@ -9,6 +9,7 @@ from ptcalc.timeline import moving, reclaiming, remapping
 from ptcalc.timeline.changes import tidy
 from ptcalc.timeline.copies import forked
 from ptcalc.timeline.growing import grow_to
+from ptcalc.timeline.hugetlb import child_of
 from ptcalc.timeline.leaves import leaves_of, mapped
 from ptcalc.timeline.life import Hook, Life, Vma, mode
 from ptcalc.timeline.runs import OWN, Run
@@ -26,6 +27,7 @@ def happen(world: World, event: Event, number: int) -> None:
     """
     grow_to(world, event.at)
     _EVENTS[type(event.action)](world, event, number)
+    world.rejoin()
 
 
 def _start(world: World, event: Event, number: int) -> None:
@@ -49,7 +51,7 @@ def _fork(world: World, event: Event, number: int) -> None:
     parent = world.population.of(action.who.group, action.who.label)[0]
     if any(run.owner == OWN for _, _, runs in parent.state.used for run in runs):
         if parent.count > 1:  # its pages are no longer as those of the others, which are chosen after it
-            world.population.split(parent, parent.count - 1)
+            parent = world.population.split(parent, 1)
         world.become(parent, replace(parent.state, used=forked(parent.state.used, OWN + number), figures={}))
     life, ground = parent.state, world.ground
     hooks: list[list[Hook]] = [[] for _ in life.hooks]
@@ -69,7 +71,8 @@ def _fork(world: World, event: Event, number: int) -> None:
             for first, last, runs in () if leaf else mapped(life, start, end):
                 used = used.set(first, last, runs)
     into = world.written.group_number(action.into)
-    unregistered = Intervals(tuple((lo, hi, vma._replace(uffd=0)) for lo, hi, vma in life.vmas))
+    one = parent.numbers[0].start
+    unregistered = Intervals(tuple((lo, hi, child_of(vma, one)._replace(uffd=0)) for lo, hi, vma in life.vmas))
     vmas = _regrouped(world, unregistered, parent.state.group, into)
     # A table under several VMAs is copied once.
     copied = tuple(tidy(list(dict.fromkeys(each))) for each in hooks)
@@ -109,9 +112,7 @@ def _touch(world: World, event: Event, number: int) -> None:
     group = world.written.group_number(action.who.group)
     runs = world.written.runs_of(group, action.mapping, action.touch)
     cohorts = world.population.choose(action.who, number)
-    for cohort in cohorts:
-        life = cohort.state
-        world.become(cohort, world.access(life, runs, cohort.count, write=action.access))
+    world.let(cohorts, lambda life, count: world.access(life, runs, count, write=action.access))
 
 
 def _grow(world: World, event: Event, number: int) -> None:

@@ -18,6 +18,8 @@ class Vma(NamedTuple):
     """Attributes of a part of a mapping; ``row`` is its row in the layout, in whose terms numbers are.
 
     ``copied``: has private pages (an anon_vma).  ``outside``: has left what its policy shares by joining (mshare).
+    ``rank``, of hugetlb: where it stands among the VMAs that begin at one place of the file (see
+    `ptcalc.timeline.hugetlb`); no two of a process are equal, so that what was split is never merged again.
     """
 
     row: int
@@ -29,16 +31,24 @@ class Vma(NamedTuple):
     allow: bool
     copied: bool
     outside: bool
-    cut: int = 0  # hugetlb: where it was split off; what was split is never merged again
+    rank: tuple[int, ...] = ()
+
+
+EACH = -1
 
 
 class Key(NamedTuple):
-    """Which set of shared tables: level, what policies tell sets apart by, and the file it is of (-1: a region)."""
+    """Which set of shared tables: level, what policies tell sets apart by, and the file it is of (-1: a region).
+
+    ``copy`` tells equal tables of hugetlb apart, whose ``name`` says how they were made and not how they are found now;
+    EACH: tables that others may find, of which each process that hooks the set has one by itself.
+    """
 
     place: int
     name: tuple[int, ...]
     file: int
     region: int = -1  # segment of the region whose host mm has the tables
+    copy: int = 0
 
 
 class Scope(NamedTuple):

@@ -8,17 +8,19 @@ from ptcalc.engine.covers import BLOCKS, EXACT, RANDOM
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline.changes import freed, merged, unhooked
 from ptcalc.timeline.ground import HUGETLB
+from ptcalc.timeline.hugetlb import put_anew
 from ptcalc.timeline.leaves import leaves_of, split
-from ptcalc.timeline.life import Hook, Life
+from ptcalc.timeline.life import Hook, Life, Vma
 from ptcalc.timeline.regions import (
     leave_region,
     members,
 )
 from ptcalc.timeline.remapping import joined, refuse_window, refused, window_of
 from ptcalc.timeline.runs import MOST_STEPS, Run, covers_of
-from ptcalc.timeline.world import World
+from ptcalc.timeline.world import Cohorts, World
 from ptcalc.workload import events as kinds
 from ptcalc.workload.events import Event
+from ptcalc.workload.intervals import Intervals
 
 WIDE = 1 << 62
 
@@ -35,6 +37,7 @@ def move(world: World, event: Event, number: int) -> None:
     address = action.address - action.address % page
     if address != action.address:
         world.note(f"moved to {address:#x}, a multiple of its huge page")
+    done: Cohorts = []
     for cohort in cohorts:
         life = cohort.state
         if members(world, life, lo, hi) and isinstance(world.ground.policy, Mshare):
@@ -47,16 +50,21 @@ def move(world: World, event: Event, number: int) -> None:
                 if first < last and first + vma.moved < address + hi - lo and last + vma.moved > address:
                     raise refused(world, event, f"{address:#x} overlaps a mapping of the process", "a free address")
         world.walked(*world.visited(life, cohort.count, lo, hi))
-        world.become(cohort, _moved(world, life, lo, hi, by, cohort.count, refault=event.refault))
+        world.become(cohort, life)
+        vmas = put_anew(world, life.vmas, lo, hi, lambda vma, by=by: vma._replace(moved=by))  # type: ignore[misc]
+        for part in world.one_by_one([cohort], lo, hi):
+            world.become(part, _moved(world, part.state, vmas, lo, hi, by))
+            done.append(part)
+    if event.refault:
+        world.let(done, world.again)
 
 
-def _moved(world: World, life: Life, lo: int, hi: int, by: int, count: int, *, refault: bool) -> Life:
+def _moved(world: World, life: Life, vmas: Intervals[Vma], lo: int, hi: int, by: int) -> Life:
     ground = world.ground
     old = [
         (a + vma.moved, b + vma.moved, a + by, ground.rows[vma.row].backing == HUGETLB)
         for a, b, vma in life.vmas.within(lo, hi)
     ]
-    vmas = life.vmas.changed(lo, hi, lambda vma: vma._replace(moved=by))
     new: list[list[Hook]] = [[] for _ in life.hooks]
     for start, end, target, hugetlb in old:
         if not hugetlb:
@@ -67,8 +75,7 @@ def _moved(world: World, life: Life, lo: int, hi: int, by: int, count: int, *, r
     after = unhooked(ground, life, vmas, world.tables, windows)
     hooks = freed(ground, after.hooks, vmas, windows)
     after = replace(after, hooks=tuple(merged(mine, more) for mine, more in zip(hooks, new, strict=True)), figures={})
-    after = split(ground, life, after)
-    return world.again(after, count) if refault else after
+    return split(ground, life, after)
 
 
 def _move_own(world: World, life: Life, new: list[list[Hook]], start: int, end: int, shift: int) -> None:

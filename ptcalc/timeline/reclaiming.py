@@ -7,6 +7,7 @@ from dataclasses import replace
 from ptcalc.layout.rows import BACKINGS, UFFD
 from ptcalc.policies.map_shared_pt import MapSharedPt
 from ptcalc.policies.mshare import Mshare
+from ptcalc.timeline import hugetlb
 from ptcalc.timeline.changes import Windows, advised, unhooked
 from ptcalc.timeline.ground import HUGETLB
 from ptcalc.timeline.leaves import lost, without_leaves
@@ -139,25 +140,18 @@ def _forget(world: World, segment: int, lo: int, hi: int, *, cows: bool) -> None
         return tuple(run for run in runs if run.owner != NOBODY and not cows) or None
 
     def forget(life: Life) -> Life:
-        used, shared, holes = life.used, [], []
+        used, holes = life.used, []
         for a, b, vma in life.vmas:
             row = ground.rows[vma.row]
-            if row.segment != segment:
-                continue
             low, high = max(a, lo + row.delta), min(b, hi + row.delta)
-            if low < high:
+            if row.segment == segment and low < high:
                 used = used.changed(low, high, kept)
                 holes.append((low, high))
-                if row.backing == HUGETLB:
-                    shared.append((low + vma.moved, high + vma.moved))
         after = without_leaves(ground, life, holes)
-        if used == life.used and after is life and not shared:
-            return life
-        after = replace(after, used=used, figures={})
-        return unhooked(ground, after, life.vmas, world.tables, shared) if shared else after
+        return after if used == after.used else replace(after, used=used, figures={})
 
-    for cohort in world.one_by_one(list(world.population), 0, WHOLE):
-        world.become(cohort, forget(cohort.state))
+    world.each(list(world.population), forget)
+    hugetlb.dropped(world, segment, lo, hi)
     for file, start, end in ground.files_of(segment):
         if file in ground.held:
             page = ground.cells[file]

@@ -11,6 +11,7 @@ from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import reclaiming
 from ptcalc.timeline.changes import Windows, freed
 from ptcalc.timeline.ground import HUGETLB, Row
+from ptcalc.timeline.hugetlb import put_anew
 from ptcalc.timeline.life import Vma
 from ptcalc.timeline.regions import (
     change_region,
@@ -22,7 +23,6 @@ from ptcalc.timeline.regions import (
 from ptcalc.timeline.world import Cohorts, World, changed
 from ptcalc.workload import events as kinds
 from ptcalc.workload.events import Chosen, Event, Part
-from ptcalc.workload.intervals import Intervals
 
 _REFAULTING = (kinds.Mprotect, kinds.Userfaultfd, kinds.Softdirty, kinds.Switch)
 
@@ -50,28 +50,19 @@ def protect(world: World, event: Event, number: int) -> None:
 
 def _change(world: World, event: Event, cohorts: Cohorts, lo: int, hi: int, new: Callable[[Vma], Vma]) -> None:
     """Change attributes of VMAs from lo to hi, and walk what they map."""
-    for cohort in world.one_by_one(cohorts, lo, hi) if not event.refault else cohorts:
-        life = cohort.state
-        vmas = life.vmas.changed(lo, hi, new)
-        if vmas != life.vmas:
-            vmas = _apart(world, life.vmas, lo, hi, new)
-        if vmas == life.vmas:
-            refault = event.refault and isinstance(event.action, _REFAULTING)
-            world.become(cohort, world.again(life, cohort.count) if refault else life)
+    done: Cohorts = []
+    for cohort in cohorts:
+        vmas = cohort.state.vmas
+        if vmas.changed(lo, hi, new) == vmas:
+            done.append(cohort)
             continue
-        world.walked(*world.visited(life, cohort.count, lo, hi))
-        refault = event.refault and isinstance(event.action, _REFAULTING)
-        world.become(cohort, changed(world, life, vmas, cohort.count, refault=refault))
-
-
-def _apart(world: World, vmas: Intervals[Vma], lo: int, hi: int, new: Callable[[Vma], Vma]) -> Intervals[Vma]:
-    """Return VMAs with a change from lo to hi; those of hugetlb stay apart where it ends, whatever becomes of them."""
-    for a, b, vma in list(vmas.within(lo, hi)):
-        if world.ground.rows[vma.row].backing == HUGETLB:
-            vmas = vmas.changed(a, b, lambda each, a=a: new(each)._replace(cut=a))  # type: ignore[misc]
-        else:
-            vmas = vmas.changed(a, b, new)
-    return vmas
+        world.walked(*world.visited(cohort.state, cohort.count, lo, hi))
+        vmas = put_anew(world, vmas, lo, hi, new)
+        for part in world.one_by_one([cohort], lo, hi):
+            world.become(part, changed(world, part.state, vmas))
+            done.append(part)
+    if event.refault and isinstance(event.action, _REFAULTING):
+        world.let(done, world.again)
 
 
 def joined(windows: Windows) -> Windows:
@@ -108,18 +99,19 @@ def unmap(world: World, event: Event, number: int) -> None:
     def stays(vma: Vma) -> bool:
         return regional and world.joined(vma)
 
-    for cohort in world.one_by_one(cohorts, lo, hi):
+    for cohort in cohorts:
         life = cohort.state
         gone = joined([(a + vma.moved, b + vma.moved) for a, b, vma in life.vmas.within(lo, hi) if not stays(vma)])
         if not gone:
             continue
-        vmas = life.vmas.changed(lo, hi, lambda vma: vma if stays(vma) else None)
+        vmas = put_anew(world, life.vmas, lo, hi, lambda vma: vma if stays(vma) else None)
         world.walked(*world.visited(life, cohort.count, lo, hi))
         used = life.used
         for a, b, vma in life.vmas.within(lo, hi):
             used = used if stays(vma) else used.set(a, b, None)
-        after = changed(world, replace(life, used=used, figures={}), vmas, cohort.count, refault=False)
-        world.become(cohort, replace(after, hooks=freed(world.ground, after.hooks, vmas, gone), figures={}))
+        for part in world.one_by_one([cohort], lo, hi):
+            after = changed(world, replace(part.state, used=used, figures={}), vmas)
+            world.become(part, replace(after, hooks=freed(world.ground, after.hooks, vmas, gone), figures={}))
     world.settle()
 
 

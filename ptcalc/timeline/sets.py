@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from ptcalc.engine.covers import BLOCKS
 from ptcalc.timeline.ground import Ground
-from ptcalc.timeline.life import Key, Life
-from ptcalc.timeline.tables import Count, Reach, count
+from ptcalc.timeline.life import EACH, Key, Life
+from ptcalc.timeline.tables import NO_TABLES, Count, Reach, count
 from ptcalc.workload.intervals import Intervals
 
 
@@ -87,22 +87,36 @@ class SharedTables:
                 for reach, times in before.items():
                     both[reach] = both.get(reach, 0) + times
                 there = count(_weighted(both), span, shared=True)
+            if key.copy == EACH:
+                in_use = there = self._of_each(key)
             if key.region >= 0:  # every member reaches every table of its region
                 in_use = there
             found = self._counted[key] = SetTables(there, in_use)
         return found
 
+    def _of_each(self, key: Key) -> Count:
+        """Return the tables of a set of which each process has its own."""
+        found, span = NO_TABLES, self._ground.span(key.place)
+        for life, times in self._lives.get(key, {}).values():
+            one = count({reach: 1 for each, reach in hooked(life) if each == key}, span, shared=False)
+            found = found.plus(Count(one.tables * times, one.expected * times, one.exact))
+        return found
+
     def users(self, key: Key, lo: int, hi: int) -> Iterator[tuple[int, int, int]]:
-        """Yield tables from lo to hi with the number of processes that may reach them: (from, to, processes)."""
+        """Yield tables from lo to hi with the number of those who may reach them: (from, to, users).
+
+        A process that reaches a table at two addresses is two users.
+        """
         edges = {lo: 0, hi: 0}
         for life, times in self._lives.get(key, {}).values():
-            mine: Intervals[bool] = Intervals()
+            mine: dict[int, Intervals[bool]] = {}
             for each, reach in hooked(life):
                 if each == key and reach.role != BLOCKS:
-                    mine = mine.set(reach.lo, reach.hi, True)
-            for first, last, _ in mine.within(lo, hi):
-                edges[first] = edges.get(first, 0) + times
-                edges[last] = edges.get(last, 0) - times
+                    mine[reach.shift] = mine.get(reach.shift, Intervals()).set(reach.lo, reach.hi, True)
+            for there in mine.values():
+                for first, last, _ in there.within(lo, hi):
+                    edges[first] = edges.get(first, 0) + times
+                    edges[last] = edges.get(last, 0) - times
         places, many = sorted(edges), 0
         for at, after in pairwise(places):
             many += edges[at]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ptcalc.engine.covers import BLOCKS
-from ptcalc.timeline.life import Key, Life
+from ptcalc.timeline.life import EACH, Key, Life
 from ptcalc.timeline.mapcount import NOTHING, Claim, Spread, spreads_of, tally
 from ptcalc.timeline.result import Sharers
 from ptcalc.timeline.sets import hooked
@@ -29,6 +29,8 @@ def sharers(world: World) -> Sharers | None:
             # Every member reaches every table of its region.
             members = float(world.members_of(key.region))
             low, high, total = members, members, here * members
+        elif key.copy == EACH:
+            low, high, total = 1.0, 1.0, here
         else:
             found = tally(users[key], world.ground.span(lowest)) if users[key] else NOTHING
             low, high, total = found.least, found.most, found.total

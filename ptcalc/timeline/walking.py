@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ptcalc.engine.covers import BLOCKS, EXACT
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline.ground import PRIVATE, Ground, Row
-from ptcalc.timeline.life import Hook, Hooks, Key, Life, mode
+from ptcalc.timeline.life import EACH, Hook, Hooks, Key, Life, mode
 from ptcalc.timeline.mapcount import NOTHING, Claim, Spread, Tally, spreads_of, tally
 from ptcalc.timeline.runs import Run
 from ptcalc.timeline.tables import Reach, count
@@ -176,7 +176,7 @@ def _parts(world: World, life: Life, segment: int) -> list[_Part]:
                 low, high = max(lo, hook.lo * span), min(hi, hook.hi * span)
                 if low >= high:
                     continue
-                key, shift = (None, 0) if hook.scope is None else hook.scope
+                key, shift = (None, 0) if hook.scope is None or hook.scope.key.copy == EACH else hook.scope
                 for start, end, runs in life.used.within(low - by, high - by):
                     for run in runs:
                         window = start + by, end + by

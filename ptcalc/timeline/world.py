@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
+from itertools import pairwise
 
 from ptcalc.layout.rows import MADVISE, PROTECTIONS, THP
 from ptcalc.policies.map_shared_pt import MapSharedPt
@@ -12,6 +14,7 @@ from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import walking
 from ptcalc.timeline.changes import NO_ACCESS, touch, unhooked
 from ptcalc.timeline.ground import HUGETLB, Ground, Piece
+from ptcalc.timeline.hugetlb import found
 from ptcalc.timeline.leaves import leaves_of, split
 from ptcalc.timeline.life import Hook, Key, Left, Life, Vma
 from ptcalc.timeline.pagecache import PageCache
@@ -50,6 +53,7 @@ class World:
     notes: list[str] = field(default_factory=list)
     walked_tables: int = 0
     walked_entries: int = 0
+    _parted: list[tuple[Cohort[Life], Cohort[Life]]] = field(default_factory=list)  # see `part`
     _fresh: dict[tuple[int, bool], tuple[int, Life]] = field(default_factory=dict)
 
     # Processes.
@@ -86,8 +90,41 @@ class World:
                 new = known[id(old)] = change(old)
             self.become(cohort, new)
 
+    def let(self, cohorts: Iterable[Cohort[Life]], change: Callable[[Life, int], Life]) -> None:
+        """Change the state of some processes (one of them, and how many there are) that may find tables of others.
+
+        Who comes to stand apart on the way, for what others have found, is one of them.
+        """
+        queue = list(cohorts)
+        while queue:
+            cohort = queue.pop(0)
+            before = len(self._parted)
+            self.become(cohort, change(cohort.state, cohort.count))
+            queue[:0] = [part for of, part in self._parted[before:] if of is cohort or of in queue]
+
+    def part(self, cohort: Cohort[Life], count: int) -> Cohort[Life]:
+        """Let the first so many processes of a cohort stand apart from the rest; return them.
+
+        At the end of the event they are together again, unless it has made them differ.
+        """
+        part = self.population.split(cohort, count)
+        self._parted.append((cohort, part))
+        return part
+
+    def rejoin(self) -> None:
+        """Let those who stand apart be together with those beside them, where they do not differ."""
+        if not self._parted:
+            return
+        self._parted.clear()
+        cohorts = list(self.population)
+        for one, other in reversed(list(pairwise(cohorts))):
+            alike = (one.group, one.label, one.history, one.age) == (other.group, other.label, other.history, other.age)
+            if alike and one.state == other.state:
+                self.become(other, one.state)
+                self.population.join(one, other)
+
     def one_by_one(self, cohorts: Iterable[Cohort[Life]], lo: int, hi: int) -> Iterator[Cohort[Life]]:
-        """Yield cohorts; the last process of one that shares hugetlb tables from lo to hi (as mapped) stands alone.
+        """Yield cohorts; the last process of one that shares hugetlb tables from lo to hi (as mapped) stands apart.
 
         It is the one that keeps what the others drop.
         """
@@ -99,11 +136,8 @@ class World:
                 for hook in hooks
             ) and any(rows[vma.row].backing == HUGETLB for _, _, vma in cohort.state.vmas.within(lo, hi))
             if shares and cohort.count > 1:
-                last = self.population.split(cohort, 1)
-                yield cohort
-                yield last
-            else:
-                yield cohort
+                yield self.part(cohort, cohort.count - 1)
+            yield cohort
 
     # What may be accessed.
 
@@ -151,7 +185,7 @@ class World:
                 writable = "w" in PROTECTIONS[protection]
                 if write != "write" or writable:
                     pieces.append(Piece(lo, hi, vma, (run,), written=writable and write != "read"))
-        return touch(self.ground, life, pieces, self._others(life), count)
+        return touch(self.ground, life, pieces, self._others(life), count, partial(found, self))
 
     def newborn(self, group: int, *, written: bool, count: int) -> Life:
         """Return a process as it begins: it maps what the file says and touches it, or nothing."""
@@ -167,7 +201,7 @@ class World:
             for reads in (True, False):
                 runs = [(row, run) for row, run in self.written.runs(group) if self.ground.rows[row].write != reads]
                 life = self.access(life, runs, count, write="read" if reads else None)
-        if not any(self.ground.rows[vma.row].thp == THP.index("advise") for _, _, vma in vmas):
+        if not any(vma.rank or self.ground.rows[vma.row].thp == THP.index("advise") for _, _, vma in vmas):
             self._fresh[group, written] = self.ground.epoch, life
         return life
 
@@ -182,7 +216,7 @@ class World:
             if not bare
             for a, b, runs in life.used.within(c, d)
         ]
-        return touch(self.ground, life, pieces, self._others(life), count)
+        return touch(self.ground, life, pieces, self._others(life), count, partial(found, self))
 
     def _others(self, life: Life) -> list[tuple[list[Piece], int]]:
         """Return what others have touched whose advice makes huge pages that this process would find."""
@@ -277,10 +311,9 @@ class World:
                 known[id(life)] = cohort.state = new
 
 
-def changed(world: World, life: Life, vmas: Intervals[Vma], count: int, *, refault: bool) -> Life:
-    """Return a process with other VMAs: shared tables unhooked where they must be, all that is in use touched again."""
-    after = split(world.ground, life, unhooked(world.ground, life, vmas, world.tables))
-    return world.again(after, count) if refault else after
+def changed(world: World, life: Life, vmas: Intervals[Vma]) -> Life:
+    """Return a process with other VMAs: shared tables unhooked where they must be, and huge pages split."""
+    return split(world.ground, life, unhooked(world.ground, life, vmas, world.tables))
 
 
 def _left_without(left: tuple[Left, ...], key: Key, lo: int, hi: int) -> tuple[Left, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ptcalc.layout.touch import runs as runs_of_touch
-from ptcalc.timeline.ground import Ground, Row
+from ptcalc.timeline.ground import HUGETLB, Ground, Row
 from ptcalc.timeline.life import Vma
 from ptcalc.timeline.parts import mapped_length
 from ptcalc.timeline.runs import Run
@@ -39,7 +39,7 @@ class Written:
     def vmas(self, group: int) -> Intervals[Vma]:
         """Return the VMAs with which a process of a group begins."""
         parts = [
-            (row.start, row.end, row.vma()._replace(row=number))
+            (row.start, row.end, row.vma()._replace(row=number, rank=(1, number) if row.backing == HUGETLB else ()))
             for number, row in enumerate(self.ground.rows)
             if row.group == group
         ]

@@ -19,7 +19,10 @@ WRITTEN, UNTOUCHED = "written", "untouched"  # how processes begin
 
 @dataclass(slots=True, eq=False)
 class Cohort(Generic[S]):
-    """``count`` processes of a group; ``history`` numbers what events have done to them, ``age`` orders cohorts."""
+    """``count`` processes of a group; ``history`` numbers what events have done to them, ``age`` orders cohorts.
+
+    ``numbers``: those of the processes, rising, in the order in which they came.
+    """
 
     group: str
     label: str
@@ -27,6 +30,7 @@ class Cohort(Generic[S]):
     count: int
     age: int
     state: S
+    numbers: tuple[range, ...]
 
 
 class Population(Generic[S]):
@@ -36,6 +40,7 @@ class Population(Generic[S]):
         self._groups: dict[str, list[Cohort[S]]] = {}
         self._histories: dict[Hashable, int] = {}
         self._age = 0
+        self._numbers = 1
         self._plain = {self.history(WRITTEN), self.history(UNTOUCHED)}
 
     def __iter__(self) -> Iterator[Cohort[S]]:
@@ -54,15 +59,28 @@ class Population(Generic[S]):
         """Return the labels that cohorts of a group have."""
         return tuple(dict.fromkeys(cohort.label for cohort in self._groups.get(group, ()) if cohort.label))
 
+    @property
+    def next_number(self) -> int:
+        """The number of the process that comes next."""
+        return self._numbers
+
+    def turn(self, count: int = 1) -> int:
+        """Return the first of so many numbers that nothing else has, higher than all before."""
+        self._numbers += count
+        return self._numbers - count
+
     def add(self, group: str, count: int, label: str, history: int, state: S) -> Cohort[S]:
         """Add processes: to a cohort of the same label, history and state if there is one."""
         cohorts = self._groups.setdefault(group, [])
+        first = self.turn(count)
+        numbers = range(first, first + count)
         for cohort in cohorts:
             if cohort.label == label and cohort.history == history and cohort.state == state:
                 cohort.count += count
+                cohort.numbers = _joined(cohort.numbers, (numbers,))
                 return cohort
         self._age += 1
-        cohorts.append(Cohort(group, label, history, count, self._age, state))
+        cohorts.append(Cohort(group, label, history, count, self._age, state, (numbers,)))
         self._sort(group)
         return cohorts[-1] if cohorts[-1].age == self._age else next(each for each in cohorts if each.age == self._age)
 
@@ -104,12 +122,19 @@ class Population(Generic[S]):
             yield self.split(cohort, taken, self._age)
 
     def split(self, cohort: Cohort[S], count: int, age: int | None = None) -> Cohort[S]:
-        """Return a cohort of so many of the processes of one, of its age, and chosen after it, or of another."""
+        """Return a cohort of the first so many processes of one, of its age, and chosen before it, or of another."""
         cohort.count -= count
-        part = Cohort(cohort.group, cohort.label, cohort.history, count, age or cohort.age, cohort.state)
+        taken, cohort.numbers = _parted(cohort.numbers, count)
+        part = Cohort(cohort.group, cohort.label, cohort.history, count, age or cohort.age, cohort.state, taken)
         cohorts = self._groups[cohort.group]
-        cohorts.insert(cohorts.index(cohort) + 1, part)
+        cohorts.insert(cohorts.index(cohort), part)
         return part
+
+    def join(self, first: Cohort[S], second: Cohort[S]) -> None:
+        """Let two cohorts that nothing tells apart, and that follow one another, be one: the first."""
+        first.count += second.count
+        first.numbers = _joined(first.numbers, second.numbers)
+        self.remove([second])
 
     def remove(self, cohorts: list[Cohort[S]]) -> None:
         """Let processes end."""
@@ -120,3 +145,19 @@ class Population(Generic[S]):
         self._groups[group].sort(
             key=lambda cohort: (cohort.history not in self._plain or bool(cohort.label), cohort.age)
         )
+
+
+def _joined(before: tuple[range, ...], after: tuple[range, ...]) -> tuple[range, ...]:
+    if before and after and before[-1].stop == after[0].start:
+        return (*before[:-1], range(before[-1].start, after[0].stop), *after[1:])
+    return (*before, *after)
+
+
+def _parted(numbers: tuple[range, ...], count: int) -> tuple[tuple[range, ...], tuple[range, ...]]:
+    """Return the first so many of some numbers, and the others."""
+    for at, each in enumerate(numbers):
+        if count <= len(each):
+            first, rest = each[:count], each[count:]
+            return (*numbers[:at], *([first] if first else [])), (*([rest] if rest else []), *numbers[at + 1 :])
+        count -= len(each)
+    return numbers, ()

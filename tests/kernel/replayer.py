@@ -317,7 +317,7 @@ def play(job: dict[str, Any]) -> dict[str, Any]:
                 cast.do(*call)
             answer["vmpte"].append(cast.readings())
             if job.get("counter"):
-                answer["charged"].append(mapper.charged(job["counter"], None, mapper.STILL))
+                answer["charged"].append(mapper.charged(job["counter"], None, job.get("still", mapper.STILL)))
             if job.get("copies"):
                 answer["copies"].append(cast.copies())
             if job.get("scores"):

@@ -204,7 +204,9 @@ class Changing(Touching):
                 if area.vma[0] < edge < area.vma[1] and edge % SPANS["pmd"]:
                     self._unshare_hugetlb(process, edge, edge + 1)
         moved = self._move_hugetlb if area.backing == "hugetlb" else self._move_tables
-        process.areas = [replace(a, va=a.va + delta) if low <= a.va < high else a for a in process.areas]
+        process.areas = [
+            replace(a, va=a.va + delta, rank=(next(self.clock),)) if low <= a.va < high else a for a in process.areas
+        ]
         process.merge(self.policy)
         moved(process, low, high, delta)
         for edge in (low, high):  # the old VMA is split after the tables have moved

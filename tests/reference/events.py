@@ -211,9 +211,8 @@ class Machine(Changing):
         self.parts += 1
         for _ in range(who.count or 0):
             self.born += 1
-            child = Process(
-                self.born, action.into, self.parts, who.name, [replace(a, group=action.into) for a in parent.areas]
-            )
+            areas = [replace(a, group=action.into, rank=(*a.rank, -next(self.clock))) for a in parent.areas]
+            child = Process(self.born, action.into, self.parts, who.name, areas, self.clock)
             self.processes.append(child)
             self.calls.append((parent.number, "fork", child.number))
             self._join(child)
@@ -262,6 +261,9 @@ class Machine(Changing):
         files = {a.file: a for areas in self.layout.values() for a in areas if a.file[0] == action.segment}
         for file, area in files.items():
             start, end = max(low - file[1] * piece, 0), min(high - file[1] * piece, area.file_size)
+            if area.backing == "hugetlb":  # whole pages inside the hole (hugetlbfs_punch_hole)
+                start = -(-start // area.page) * area.page
+                end = area.file_size if high >= segment.size else end // area.page * area.page
             if isinstance(action, ev.Truncate):
                 if start < area.file_size:
                     self.ends[file[:2]] = -(-start // area.page) * area.page
@@ -288,10 +290,12 @@ class Machine(Changing):
             for chunk, (file, page, _) in list(process.leaves.items()):
                 if file == area.file and page * PAGE < end and start < page * PAGE + PMD_SIZE:
                     process.drop_leaf(chunk)
-            for seen in process.areas:
+        if area.backing == "hugetlb":  # hugetlb_vmdelete_list
+            for process, seen in self.mappers(area.file):
                 low, high = (seen.va + at - seen.offset for at in (start, end))
-                if seen.file == area.file and area.backing == "hugetlb":
-                    self._unshare_hugetlb(process, max(low, seen.va), min(high, seen.va + seen.length))
+                low, high = max(low, seen.va), min(high, seen.va + seen.length)
+                if low < high:
+                    self._unshare_hugetlb(process, low, high)
         stay = set() if cows else {(p.number, place) for p in self.processes for place in self._copied(p, area.file)}
         for table in self.all_tables():
             owner = next((number for number, _ in table.users), 0) if table.key is None else 0

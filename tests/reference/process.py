@@ -16,10 +16,13 @@ Place = tuple[str, int]  # level, address of the first byte that a table spans
 class Piece(Area):
     """A part of a mapping with attributes of its own.  `anon`: it has pages of its own (an anon_vma); `left`: it was
     taken out of the segment's mshare region.
+
+    `rank`: where its VMA stands among those that begin at the same place of the file (mm/interval_tree.c).
     """
 
     anon: bool = False
     left: bool = False
+    rank: tuple[int, ...] = ()
 
 
 @dataclass(eq=False)
@@ -58,6 +61,7 @@ class Process:
     part: int
     label: str
     areas: list[Piece]
+    clock: Iterator[int]  # numbers what is put into the trees of VMAs, of all processes
     tables: dict[Place, Table] = field(default_factory=dict)
     leaves: dict[int, tuple[Any, int, int]] = field(default_factory=dict)
     used: dict[tuple[int, int], bool] = field(default_factory=dict)
@@ -105,7 +109,9 @@ class Process:
             if area.va < address < area.va + area.length:
                 first = address - area.va
                 after = replace(area, va=address, offset=area.offset + first, length=area.length - first)
-                self.areas[number : number + 1] = [replace(area, length=first), after]
+                # Both parts are put into the tree anew, behind their equals (mm/vma.c: vma_prepare, vma_complete).
+                parts = [replace(area, length=first), after]
+                self.areas[number : number + 1] = [replace(part, rank=(next(self.clock),)) for part in parts]
                 break
 
     def change(self, low: int, high: int, change: Callable[[Piece], Piece], policy: str) -> bool:

@@ -44,6 +44,7 @@ class Touching:
         self.rules = Rules(policy, five_levels=workload.host.arch == "x86_64-la57", choices=self.choices)
         self.processes: list[Process] = []
         self.born = self.parts = 0
+        self.clock = itertools.count(1)
         self.cache: dict[Key, Table] = {}  # tables that a file keeps
         self.broken: set[tuple[Any, int]] = set()  # chunks that a hole has left small pages of
         self.held: dict[tuple[Any, int], set[int]] = {}  # pages in memory by chunk of a file
@@ -84,11 +85,12 @@ class Touching:
         found = []
         for _ in range(count):
             self.born += 1
-            process = Process(self.born, group, part, label, [piece_of(area) for area in self.layout[group]])
+            areas = [replace(piece_of(area), rank=(next(self.clock),)) for area in self.layout[group]]
+            process = Process(self.born, group, part, label, areas, self.clock)
             process.plain = "" if label else kind
             found.append(process)
             process.merge(self.policy)
-            self.calls.append((process.number, "start", list(process.areas)))
+            self.calls.append((process.number, "start", sorted(process.areas, key=lambda area: area.rank)))
         self.processes += found
         for process in found:
             self._join(process)
@@ -297,7 +299,7 @@ class Touching:
         key = self.rules.share(area, level, first)
         table = None
         if key is not None and key[0] == "hugetlb":
-            table = self._partner(key)
+            table = self._partner(process, area, first, key)
         elif key is not None:
             table = self.cache.get(key)
         if table is None:
@@ -308,19 +310,25 @@ class Touching:
         process.hook(level, first, table)
         return table
 
-    def _partner(self, key: Key) -> Table | None:
-        """Return the table of a VMA of the same file, flags and residue that has one (hugetlb: huge_pmd_share)."""
-        for process in self.processes:
-            for (level, first), table in process.tables.items():
-                area = process.at(first)
-                if (
-                    level == "pmd"
-                    and area
-                    and area.backing == "hugetlb"
-                    and self.rules.share(area, level, first) == key
-                ):
-                    return table
+    def _partner(self, mine: Process, area: Piece, first: int, key: Key) -> Table | None:
+        """Return the table of the first VMA of the file that has one there, with the flags and residue of this VMA
+        (mm/hugetlb.c: huge_pmd_share, page_table_shareable).
+        """
+        for other, seen in self.mappers(area.file):
+            there = seen.va + first - area.va + area.offset - seen.offset
+            if (other is mine and seen.va == area.va) or there % SPANS["pmd"]:
+                continue
+            table = other.tables.get(("pmd", there))
+            if table is not None and self.rules.share(seen, "pmd", there) == key:
+                return table
         return None
+
+    def mappers(self, file: Any) -> list[tuple[Process, Piece]]:
+        """Return the VMAs of a file in the order of the kernel's tree: by where they begin in the file, then as they
+        were put in, a child's right behind its parent's (mm/interval_tree.c, kernel/fork.c: dup_mmap).
+        """
+        found = [(process, area) for process in self.processes for area in process.areas if area.file == file]
+        return sorted(found, key=lambda each: (each[1].offset, each[1].rank))
 
     def _touch_region(self, process: Process, area: Piece, place: int) -> None:
         region = self.regions[area.file[0]]
