@@ -534,8 +534,8 @@ def answer(member: tuple[int, int, int]) -> int:
     return int(value)
 
 
-def main() -> None:
-    """Do the jobs of standard input, each in a process of its own."""
+def serve(do: Callable[[dict[str, Any]], Any]) -> None:
+    """Do the jobs of standard input, each in a process of its own, and answer each with one line."""
     gc.disable()  # a collection between two readings could allocate
     die_with(os.getppid())
     parent = os.getpid()
@@ -546,7 +546,7 @@ def main() -> None:
             os.close(read_end)
             die_with(parent)
             try:
-                result = run_job(json.loads(line))
+                result = do(json.loads(line))
             except Failed as error:
                 result = {"error": str(error), "denied": error.denied}
             except OSError as error:
@@ -564,4 +564,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(run_job)

@@ -63,7 +63,8 @@ def refuse_copies(workload: Workload) -> None:
     for name, segment in workload.segments.items():
         if segment.per is not None:
             what = "a segment for each process of a group: which of them an event is about cannot be said"
-            raise workload.error(("segments", name, "per"), what, accepted="over time, a file without per; elsewhere, one without events")
+            accepted = "over time, a file without per; elsewhere, one without events"
+            raise workload.error(("segments", name, "per"), what, accepted=accepted)
 
 
 def _refuse(path: Path, message: str, accepted: str | None = None, suggestion: str | None = None) -> NoReturn:

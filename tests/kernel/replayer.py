@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import json
 import os
 import select
@@ -331,34 +330,5 @@ def play(job: dict[str, Any]) -> dict[str, Any]:
             cast.end(process)
 
 
-def main() -> None:
-    """Do the jobs of standard input, each in a process of its own."""
-    gc.disable()
-    mapper.die_with(os.getppid())
-    parent = os.getpid()
-    for line in sys.stdin:
-        read_end, write_end = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(read_end)
-            mapper.die_with(parent)
-            try:
-                result = play(json.loads(line))
-            except Failed as error:
-                result = {"error": str(error), "denied": error.denied}
-            except OSError as error:
-                result = mapper.told(error)
-            with open(write_end, "w") as handle:
-                json.dump(result, handle)
-            os._exit(0)
-        os.close(write_end)
-        with open(read_end) as handle:
-            text = handle.read()
-        if os.waitpid(child, 0)[1]:
-            text = json.dumps({"error": "the process that starts the others died", "denied": False})
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    main()
+    mapper.serve(play)
