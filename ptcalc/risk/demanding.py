@@ -13,8 +13,22 @@ from ptcalc.engine.numbers import Number
 if TYPE_CHECKING:
     from ptcalc.policies import SegmentMemory
     from ptcalc.policies.base import Context
-    from ptcalc.policies.second_level import SecondLevels
     from ptcalc.workload.model import Workload
+
+
+class SecondLevelDemand(Protocol):
+    """Second-level tables of one kind."""
+
+    @property
+    def kind(self) -> str:
+        """Who keeps them: kvm or vfio."""
+
+    @property
+    def source(self) -> str:
+        """Where the rule comes from."""
+
+    def used(self, counts: Sequence[Number]) -> Number:
+        """Return the bytes that they take, roots included."""
 
 
 class Demanding(Protocol):
@@ -33,7 +47,7 @@ class Demanding(Protocol):
         """The workload on its architecture."""
 
     @property
-    def second_levels(self) -> tuple[SecondLevels, ...]:
+    def second_levels(self) -> Sequence[SecondLevelDemand]:
         """Second-level tables of guests."""
 
     @property

@@ -59,6 +59,7 @@ def beginning(policy: Policy, context: Context) -> World:
         life = Life(
             group, vmas, used, hooks, inside,
             fixed=tuple(0 if each is None else int(each[group]) for each in fixed), grown=int(grown[group]),
+            guest=written.guest(group),
         )  # fmt: skip
         world.arrive(names[group], counts[group], "", world.population.history(WRITTEN), life)
     return world

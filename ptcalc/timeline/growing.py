@@ -29,11 +29,14 @@ def grow_to(world: World, at: Fraction) -> None:
         )
         runs = world.written.runs_of(group, action.mapping, [touch], growing.domain)
 
+        domain, mapping = growing.domain, action.mapping
+
         def grown(
-            life: Life, count: int, runs: list[tuple[int, Run]] = runs, group: int = group, domain: int = growing.domain
-        ) -> Life:
+            life: Life, count: int, runs: list[tuple[int, Run]] = runs, group: int = group, domain: int = domain,
+            mapping: int = mapping,
+        ) -> Life:  # fmt: skip
             before = _grown(life, runs, domain)
-            return world.access(before, _in_rows_of(world, runs, group, before.group), count)
+            return world.touched(before, mapping, _in_rows_of(world, runs, group, before.group), count)
 
         world.let([cohort for cohort in world.population if number in cohort.state.growth], grown)
 

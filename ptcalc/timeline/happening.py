@@ -112,7 +112,7 @@ def _touch(world: World, event: Event, number: int) -> None:
     group = world.written.group_number(action.who.group)
     runs = world.written.runs_of(group, action.mapping, action.touch)
     cohorts = world.population.choose(action.who, number)
-    world.let(cohorts, lambda life, count: world.access(life, runs, count, write=action.access))
+    world.let(cohorts, lambda life, count: world.touched(life, action.mapping, runs, count, write=action.access))
 
 
 def _grow(world: World, event: Event, number: int) -> None:

@@ -84,6 +84,7 @@ class Left(NamedTuple):
     times: int = 0
 
 
+Touched = tuple[tuple[int, Run], ...]  # runs with the rows that they lie in
 Hooks = tuple[tuple[Hook, ...], ...]  # level by level, from the PTE level up
 
 
@@ -92,6 +93,8 @@ class Life:
     """``used``: runs of pages that are in use, by address as mapped; ``fixed``: tables that exist whatever is touched.
 
     ``unmapped``: pages in use that have lost their entry, with a table or a leaf, until they are touched again.
+
+    ``guest``: what the guest has touched whose memory it maps; None if there is no guest.
 
     ``inside``: what it reaches in regions, level by level, on the regions' axes.  ``figures`` keeps what was computed.
     """
@@ -106,6 +109,7 @@ class Life:
     fixed: tuple[int, ...] = ()
     grown: int = 0
     unmapped: Intervals[bool] = field(default_factory=Intervals)
+    guest: Touched | None = None
     figures: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     def __eq__(self, other: object) -> bool:
@@ -114,7 +118,7 @@ class Life:
             return True
         if not isinstance(other, Life):
             return NotImplemented
-        return (self.group, self.vmas, self.used, self.unmapped, self.left, self.growth, self.fixed) == (
+        return (self.group, self.vmas, self.used, self.unmapped, self.left, self.growth, self.fixed, self.guest) == (
             other.group,
             other.vmas,
             other.used,
@@ -122,6 +126,7 @@ class Life:
             other.left,
             other.growth,
             other.fixed,
+            other.guest,
         ) and all(map(_alike, (*self.hooks, *self.inside), (*other.hooks, *other.inside)))
 
     def __hash__(self) -> int:

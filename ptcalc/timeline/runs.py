@@ -5,11 +5,12 @@ The same three kinds as `ptcalc.layout.touch.TouchRun`: all pages of an interval
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptcalc.engine.covers import EXACT, RANDOM, STRIDE, Touched, covers
 
@@ -87,13 +88,14 @@ def cells_of(run: Run, span: int) -> Iterator[tuple[int, int]]:
             yield cell, cell + 1
 
 
+def columns_of(runs: Sequence[Run]) -> list[NDArray[np.int64]]:
+    """Return the columns of runs, in the order of their fields."""
+    return list(np.array(runs, np.int64).reshape(len(runs), len(Run._fields)).T)
+
+
 def touched_of(runs: Iterable[Run], groups: Iterable[int]) -> Touched:
     """Return runs as the engine's columns; ``groups`` numbers who draws."""
-    many = list(runs)
-    columns = (
-        [np.array(column, np.int64) for column in zip(*many, strict=True)] if many else [np.zeros(0, np.int64)] * 10
-    )
-    kind, lo, hi, step, origin, slots, drawn, each, domain, _ = columns
+    kind, lo, hi, step, origin, slots, drawn, each, domain, _ = columns_of(list(runs))
     random = kind == RANDOM
     return Touched(
         kind=kind,
@@ -106,7 +108,7 @@ def touched_of(runs: Iterable[Run], groups: Iterable[int]) -> Touched:
         each=each.astype(bool),
         domain=domain,
         group=np.array(list(groups), np.int64),
-        base=np.zeros(len(many), np.int64),
+        base=np.zeros(len(kind), np.int64),
     )
 
 

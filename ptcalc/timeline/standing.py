@@ -11,9 +11,9 @@ from ptcalc.engine.numbers import Number
 from ptcalc.policies import SegmentMemory
 from ptcalc.policies.base import Context
 from ptcalc.policies.residency import memory_of, pool_need
-from ptcalc.policies.second_level import SecondLevels
 from ptcalc.timeline.copies import common_copies, own_copies
 from ptcalc.timeline.figures import figures_of
+from ptcalc.timeline.guests import GuestsNow, guests_now
 from ptcalc.timeline.tables import NO_TABLES, Count
 from ptcalc.timeline.world import World
 from ptcalc.workload.model import Workload
@@ -52,10 +52,10 @@ class Standing:
         """The workload on its architecture."""
         return self.world.ground.context
 
-    @property
-    def second_levels(self) -> tuple[SecondLevels, ...]:
-        """Second-level tables of the guests that there are: of the memory that each touches at its beginning."""
-        return self.world.ground.second_levels
+    @cached_property
+    def second_levels(self) -> tuple[GuestsNow, ...]:
+        """Second-level tables of the guests that there are."""
+        return guests_now(self.world)
 
     @cached_property
     def counts(self) -> tuple[Number, ...]:

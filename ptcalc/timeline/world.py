@@ -14,6 +14,7 @@ from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import walking
 from ptcalc.timeline.changes import NO_ACCESS, touch, unhooked
 from ptcalc.timeline.ground import HUGETLB, Ground, Piece
+from ptcalc.timeline.guests import after_touch
 from ptcalc.timeline.hugetlb import found
 from ptcalc.timeline.leaves import leaves_of, split
 from ptcalc.timeline.life import Hook, Key, Left, Life, Vma
@@ -187,6 +188,14 @@ class World:
                     pieces.append(Piece(lo, hi, vma, (run,), written=writable and write != "read"))
         return touch(self.ground, life, pieces, self._others(life), count, partial(found, self))
 
+    def touched(
+        self, life: Life, mapping: int, runs: list[tuple[int, Run]], count: int, *, write: str | None = None
+    ) -> Life:
+        """Let a process touch more of a mapping, or its guest, if that is the guest's memory."""
+        after = self.access(life, runs, count, write=write)
+        written = list(self.ground.context.workload.processes.values())[life.group].mappings[mapping]
+        return after if written.second_level == "none" else after_touch(after, tuple(runs))
+
     def newborn(self, group: int, *, written: bool, count: int) -> Life:
         """Return a process as it begins: it maps what the file says and touches it, or nothing."""
         known = self._fresh.get((group, written))
@@ -194,7 +203,8 @@ class World:
             return known[1]
         vmas = self.written.vmas(group)
         nothing: tuple[tuple[Hook, ...], ...] = ((),) * len(self.ground.levels)
-        life = Life(group, vmas, Intervals(), nothing, nothing)
+        guest = self.written.guest(group)
+        life = Life(group, vmas, Intervals(), nothing, nothing, guest=guest if guest is None or written else ())
         # What the top of the mappings alone needs, and then what is touched.
         life = touch(self.ground, life, [Piece(lo, hi, vma) for lo, hi, vma in vmas], (), count)
         if written:

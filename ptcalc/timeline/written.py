@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ptcalc.layout.rows import Runs
 from ptcalc.layout.touch import runs as runs_of_touch
 from ptcalc.timeline.ground import HUGETLB, Ground, Row
-from ptcalc.timeline.life import Vma
+from ptcalc.timeline.life import Touched, Vma
 from ptcalc.timeline.parts import mapped_length
 from ptcalc.timeline.runs import Run
 from ptcalc.workload.events import Part
@@ -47,13 +48,21 @@ class Written:
 
     def runs(self, group: int) -> list[tuple[int, Run]]:
         """Return what a process of a group touches at its beginning, with the rows."""
-        runs = self.ground.layout.runs
+        return self._in_group(self.ground.layout.runs, group)
+
+    def _in_group(self, runs: Runs, group: int) -> list[tuple[int, Run]]:
         out = []
         columns = (runs.kind, runs.lo, runs.hi, runs.step, runs.origin, runs.slots, runs.drawn, ~runs.same, runs.domain)
         for row, *each in zip(runs.row.tolist(), *(column.tolist() for column in columns), strict=True):
             if self.ground.rows[row].group == group:
                 out.append((row, Run(*each)))
         return out
+
+    def guest(self, group: int) -> Touched | None:
+        """Return what the guest of a process of a group has touched at its beginning; None if it has no guest."""
+        if not any(place.group == group and place.guest is not None for place in self.ground.layout.places):
+            return None
+        return tuple(self._in_group(self.ground.layout.guest_runs, group))
 
     def runs_of(
         self, group: int, mapping: int, touches: Iterable[Touch], domain: int | None = None
