@@ -7,9 +7,9 @@ from dataclasses import replace
 from ptcalc.engine.covers import BLOCKS, EXACT, RANDOM
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline.changes import freed, merged, unhooked
-from ptcalc.timeline.ground import HUGETLB
+from ptcalc.timeline.ground import HUGETLB, Piece
 from ptcalc.timeline.hugetlb import put_anew
-from ptcalc.timeline.leaves import leaves_of, split
+from ptcalc.timeline.leaves import leaves_of, mapped, split
 from ptcalc.timeline.life import Hook, Life, Vma
 from ptcalc.timeline.regions import (
     leave_region,
@@ -54,6 +54,7 @@ def move(world: World, event: Event, number: int) -> None:
         vmas = put_anew(world, life.vmas, lo, hi, lambda vma, by=by: vma._replace(moved=by))  # type: ignore[misc]
         for part in world.one_by_one([cohort], lo, hi):
             world.become(part, _moved(world, part.state, vmas, lo, hi, by))
+            world.let([part], lambda life, count, lo=lo, hi=hi: _carried(world, life, count, lo, hi))  # type: ignore[misc]
             done.append(part)
     if event.refault:
         world.let(done, world.again)
@@ -76,6 +77,17 @@ def _moved(world: World, life: Life, vmas: Intervals[Vma], lo: int, hi: int, by:
     hooks = freed(ground, after.hooks, vmas, windows)
     after = replace(after, hooks=tuple(merged(mine, more) for mine, more in zip(hooks, new, strict=True)), figures={})
     return split(ground, life, after)
+
+
+def _carried(world: World, life: Life, count: int, lo: int, hi: int) -> Life:
+    """Let entries of hugetlb move to tables that are found at the new place (move_hugetlb_page_tables)."""
+    pieces = [
+        Piece(a, b, vma, runs, written=False)
+        for start, end, vma in life.vmas.within(lo, hi)
+        if world.ground.rows[vma.row].backing == HUGETLB
+        for a, b, runs in mapped(life, start, end)
+    ]
+    return world.reach(life, pieces, count)
 
 
 def _move_own(world: World, life: Life, new: list[list[Hook]], start: int, end: int, shift: int) -> None:

@@ -186,6 +186,10 @@ class World:
                 writable = "w" in PROTECTIONS[protection]
                 if write != "write" or writable:
                     pieces.append(Piece(lo, hi, vma, (run,), written=writable and write != "read"))
+        return self.reach(life, pieces, count)
+
+    def reach(self, life: Life, pieces: list[Piece], count: int) -> Life:
+        """Let a process touch the runs of some pieces."""
         return touch(self.ground, life, pieces, self._others(life), count, partial(found, self))
 
     def touched(
@@ -226,7 +230,7 @@ class World:
             if not bare
             for a, b, runs in life.used.within(c, d)
         ]
-        return touch(self.ground, life, pieces, self._others(life), count, partial(found, self))
+        return self.reach(life, pieces, count)
 
     def _others(self, life: Life) -> list[tuple[list[Piece], int]]:
         """Return what others have touched whose advice makes huge pages that this process would find."""

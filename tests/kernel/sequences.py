@@ -207,7 +207,7 @@ BEYOND = {
     ),
     "tracked-hugetlb": (
         hugetlb,
-        "touch touch mprotect munmap dontneed fork exit start userfault missing softdirty nohugepage punch",
+        "touch touch mprotect munmap dontneed fork exit start userfault missing softdirty nohugepage punch mremap",
     ),
 }
 
