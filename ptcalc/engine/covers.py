@@ -23,7 +23,7 @@ EXACT, STRIDE, RANDOM = 0, 1, 2
 T = TypeVar("T", "Touched", "Covers")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Touched:
     """Runs in address coordinates, shape (T,), bytes.
 
@@ -53,7 +53,7 @@ class Touched:
 TOUCHES, BLOCKS, FIRM = range(3)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Covers:
     """Tables reached, shape (C,); ``run`` is the row of `Touched` that reaches them.
 
@@ -121,7 +121,7 @@ def _is_constant(column: NDArray[Any]) -> bool:
 
 
 def _chosen(column: NDArray[Any], at: NDArray[Any]) -> NDArray[Any]:
-    return np.broadcast_to(column[:1], at.shape) if _is_constant(column) else column[at]
+    return column[: len(at)] if _is_constant(column) and len(at) <= len(column) else column[at]
 
 
 def _joined(columns: list[NDArray[Any]]) -> NDArray[Any]:

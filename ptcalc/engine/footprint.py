@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LevelCovers:
     """The covers of one level.
 
@@ -42,10 +42,10 @@ class LevelCovers:
     # Tables that a scope has whatever it touches, shape (homes,): the first scopes.
     fixed: Ints | None = None
     # What has been counted of it, by which groups have processes: policies that do not differ here count it once.
-    counted: dict[bytes, _Level] = field(default_factory=dict, compare=False, repr=False)
+    counted: dict[bytes, _Level] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Tally:
     """Tables of one level in L layouts of G groups each, for C columns of process counts.
 
@@ -75,7 +75,7 @@ class Tally:
         return exact, expected + self.shared_expected
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Level:
     """One level with the groups that have no process left out: exact counts, and the atoms that are not certain."""
 

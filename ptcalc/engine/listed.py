@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 MOST = 400
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Listed:
     """T tables, one by one.
 

@@ -106,7 +106,7 @@ def distinct(values: NDArray[Any]) -> NDArray[Any]:
     return np.unique(values, return_counts=True)[0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shares:
     """Amounts that are shares of a mapping, ``values`` / ``over``, or bytes where ``over`` is 0; shape (L, 1)."""
 

@@ -21,7 +21,7 @@ Flags = NDArray[np.bool_]
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Atoms:
     """A rows of alike tables: ``count`` of them from index ``lo`` in ``scope``; P (atom, cover) pairs."""
 

@@ -30,7 +30,7 @@ Flags = NDArray[np.bool_]
 _PAIRWISE = 512
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Uncertain:
     """A rows of alike tables (see `union.Atoms`), with P (atom, run) pairs.
 

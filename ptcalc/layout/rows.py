@@ -57,7 +57,7 @@ class Place:
     guest: Number | None = None  # where a guest sees it (bytes); None: no guest does
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rows:
     """R rows (shape (R,) each); ``delta`` is the address of segment offset 0 as this row maps it."""
 
@@ -84,7 +84,7 @@ class Rows:
     alignment: Ints  # 0: same addresses in all processes; else they agree modulo this only
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Runs:
     """T touched runs (shape (T,)); lo/hi are addresses; see `touch.TouchRun` for the rest.
 
@@ -103,7 +103,7 @@ class Runs:
     domain: Ints
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Layout:
     """A workload under one plan: places, rows and runs.
 

@@ -17,7 +17,7 @@ from ptcalc.layout.rows import BACKINGS, Rows
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Vmas:
     """V VMAs.
 

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from ptcalc.layout.rows import Layout
 from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.counting import allocations, marginal_bytes, page_tables
 from ptcalc.policies.residency import SegmentMemory, pool_need, segments
-from ptcalc.policies.second_level import SecondLevels, second_levels, tables_of
 from ptcalc.policies.view import SharingRule, View
 from ptcalc.result import (
     Availability,
@@ -32,6 +31,9 @@ from ptcalc.result import (
     SecondLevelTables,
 )
 from ptcalc.workload.model import Workload
+
+if TYPE_CHECKING:
+    from ptcalc.policies.second_level import SecondLevels
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -137,10 +139,18 @@ class Outcome:
     @cached_property
     def second_levels(self) -> tuple[SecondLevels, ...]:
         """Second-level tables of guests, by kind; () if no mapping is a guest's memory."""
+        if not any(place.guest is not None for place in self.layout.places):
+            return ()
+        from ptcalc.policies.second_level import second_levels
+
         return second_levels(self.view, self.layout, self.context)
 
     def second_level(self, counts: Sequence[int]) -> SecondLevelTables | None:
         """Return the second-level tables of all guests, and of one of each group; None if there is no guest."""
+        if not self.second_levels:
+            return None
+        from ptcalc.policies.second_level import tables_of
+
         return tables_of(self.second_levels, counts)
 
     def is_exact(self, counts: Sequence[Number]) -> Flags:
@@ -219,14 +229,7 @@ class Outcome:
         if not many:
             return ()
         geometry = self.context.geometry
-        alone = replace(
-            self.view,
-            groups=many,
-            touched=replace(self.view.touched, group=self.view.rows.mapping[self.view.run_row]),
-            spread=None,
-            home=self.view.rows.mapping,
-            homes=many,
-        )
+        alone = self.view.by_mapping
         member = self.view.home >= self.view.groups
         once = (1,) * many
         total = alone.footprint().tally(once)

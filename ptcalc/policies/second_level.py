@@ -32,7 +32,7 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GuestView(View):
     """The same memory from inside: rows at guest-physical addresses, each guest's tables in the scope of its process.
 
@@ -117,10 +117,8 @@ class SecondLevels:
         return next(shape.source for shape in self.shapes if shape is not None)
 
 
-def tables_of(found: Sequence[SecondLevels], counts: Sequence[int]) -> SecondLevelTables | None:
-    """Return the second-level tables of all kinds together; None if there is no guest."""
-    if not found:
-        return None
+def tables_of(found: Sequence[SecondLevels], counts: Sequence[int]) -> SecondLevelTables:
+    """Return the second-level tables of all kinds together."""
     guests = tuple(guest for each in found for guest in each.guests(counts))
     return SecondLevelTables(
         bytes=sum(each.shown(counts) for each in found),

@@ -26,7 +26,7 @@ SHMEM, FILE, HUGETLB, PRIVATE = range(len(BACKINGS))
 _FAR = 1 << 62  # beyond every table
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sharing:
     """Which whole tables inside each VMA may be one (shape (V,)).
 
@@ -44,7 +44,7 @@ class Sharing:
 SharingRule = Callable[["View", str], Sharing | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
     """Rows, VMAs and touched runs.
 
@@ -64,8 +64,8 @@ class View:
     layouts: int = 1
     spread: Spread | None = None
     # Levels at which nothing is shared, by their place: policies with the same view count them once.
-    _unshared: dict[int, LevelCovers] = field(init=False, default_factory=dict, compare=False, repr=False)
-    _found: dict[int, Covers] = field(init=False, default_factory=dict, compare=False, repr=False)
+    _unshared: dict[int, LevelCovers] = field(init=False, default_factory=dict, repr=False)
+    _found: dict[int, Covers] = field(init=False, default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, layout: Layout) -> View:
@@ -116,6 +116,14 @@ class View:
     def run_vma(self) -> Ints:
         """The VMA of each run's row, shape (T,)."""
         return self.vmas.of_row[self.run_row]
+
+    @cached_property
+    def by_mapping(self) -> View:
+        """The same with every mapping in a process of its own, and in one scope for all of its tables."""
+        mapping = self.rows.mapping
+        many = int(mapping.max(initial=-1)) + 1
+        touched = replace(self.touched, group=mapping[self.run_row])
+        return replace(self, groups=many, touched=touched, spread=None, home=mapping, homes=many)
 
     def leaf_table(self) -> Ints:
         """Return the place (0 = pte) of the level whose table holds each row's leaves, shape (R,)."""
@@ -335,7 +343,7 @@ class View:
         return parts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Wholes:
     """The tables of one level that lie wholly inside a VMA: first <= index < last, shape (V,).
 
@@ -354,7 +362,7 @@ class Wholes:
     origin: Ints
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sets:
     """Where VMAs have shared tables, shape (V,): -1 or 0 for those that may not share.
 
@@ -368,7 +376,7 @@ class Sets:
     phase: Ints
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Thp:
     """Which chunks are transparent huge pages.
 
