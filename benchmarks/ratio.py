@@ -68,7 +68,9 @@ def measure(name: str, subject: Run, reference: Run, *, limit: float, rounds: in
 def process(code: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Run:
     """Return a run of `code` in a process of its own; one that fails raises CalledProcessError."""
     command = [sys.executable, "-P", "-c", code, *arguments]
-    where = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+    # The first round leaves byte code behind, as installing a package does: no later one compiles anything.
+    outside = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    where = {**outside, "PYTHONPATH": str(ROOT), **(environment or {})}
     return lambda: subprocess.run(
         command, cwd=ROOT, env=where, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True
     )
