@@ -75,7 +75,7 @@ class MillionRows:
             delta=start - offset, seg_lo=offset, seg_hi=offset + end - start, segment=self.file,
             backing=np.full(ROWS, BACKINGS.index(segment.backing)), page=np.full(ROWS, page),
             thp=np.full(ROWS, THP.index(segment.thp)), shared=yes, protection=self.protection,
-            madvise=zero, uffd=zero, softdirty=no, allow=yes, alignment=zero,
+            madvise=zero, uffd=zero, softdirty=no, allow=yes, alignment=zero, locked=zero,
             write=self.protection == PROTECTIONS.index("rw"),
         )  # fmt: skip
         runs = Runs(

@@ -9,10 +9,11 @@ from ptcalc.workload import events as ev
 NAMES: dict[type, str] = {
     ev.Start: "start", ev.Fork: "fork", ev.Exit: "exit", ev.TouchMore: "touch", ev.Mprotect: "mprotect",
     ev.Munmap: "munmap", ev.Mremap: "mremap", ev.Madvise: "madvise", ev.Punch: "punch", ev.Truncate: "truncate",
-    ev.Userfaultfd: "userfaultfd", ev.Softdirty: "softdirty", ev.Switch: "sharing", ev.WriteProtect: "write_protect",
-    ev.Pressure: "pressure", ev.Mark: "mark",
+    ev.Userfaultfd: "userfaultfd", ev.Softdirty: "softdirty", ev.Mlock: "mlock", ev.Switch: "sharing",
+    ev.WriteProtect: "write_protect", ev.Pressure: "pressure", ev.Mark: "mark",
 }  # fmt: skip
-KEYS = {"on": "set", "sharing": "set"}  # where the file has another word
+KEYS = {"on": "set", "sharing": "set", "locked": "set"}  # where the file has another word
+TRUTHS = {"yes": True, "no": False}
 PLAIN = ("protection", "address", "advice", "segment", "start", "length", "size", "mode", "into", "amount", "access")
 
 
@@ -36,6 +37,6 @@ def described(event: ev.Event) -> dict[str, Any]:
     for key in (*PLAIN, *KEYS):
         value = getattr(action, key, None)
         if value is not None:
-            inside[KEYS.get(key, key)] = value
+            inside[KEYS.get(key, key)] = TRUTHS.get(value, value) if key == "locked" else value
     entry: dict[str, Any] = {NAMES[type(action)]: inside}
     return entry if event.refault else entry | {"refault": False}

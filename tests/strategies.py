@@ -136,6 +136,8 @@ def _attributes(draw: st.DrawFn, segment: Document) -> Document:
         found["userfaultfd"] = draw(st.sampled_from(["missing", "wp", "minor"]))
     if draw(st.integers(0, 5)) == 0:
         found["page_table_sharing"] = "never"
+    if draw(st.integers(0, 7)) == 0:
+        found["locked"] = draw(st.sampled_from([True, "on_fault"]))
     return found
 
 

@@ -88,6 +88,9 @@ def other_answers() -> st.SearchStrategy[dict[str, str]]:
         "file-shared.read_only": ["own_set", "rw_set"],
         "file-shared.ragged_pmd": ["share_ptes", "private"],
         "file-shared.huge_leaves": ["shared", "private"],
+        "file-shared.locked": ["ignored", "own_set"],
+        "file-shared.first_shared": ["at_once", "second_mapper"],
+        "file-shared.vmpte": ["each", "once"],
     }
     return st.fixed_dictionaries({name: st.sampled_from(values) for name, values in both.items()})
 
@@ -169,12 +172,14 @@ def near(got: float, wanted: float, slack: float) -> bool:
     return abs(got - wanted) <= slack
 
 
-def random_agrees(document: Document, policies: tuple[str, ...] = POLICIES) -> None:
+def random_agrees(
+    document: Document, policies: tuple[str, ...] = POLICIES, choices: dict[str, str] | None = None
+) -> None:
     """Compare expectation and standard deviation with the exact ones over all outcomes."""
     workload = ptcalc.loads(make.text_of(document))
-    estimate = ptcalc.estimate(workload, policies=list(policies))
+    estimate = ptcalc.estimate(workload, policies=list(policies), choices=choices)
     for result in estimate.policies:
-        outcomes = every_outcome(workload, result.policy)
+        outcomes = every_outcome(workload, result.policy, choices=choices)
         note = f"{result.policy}\n{make.text_of(document)}"
         for level in result.page_tables.levels:
             mean = statistics.fmean(outcome.levels[level.level] for outcome in outcomes)
@@ -203,6 +208,21 @@ def test_every_outcome_of_few_pages(document: Document) -> None:
 @given(make.clustered_random_workloads())
 def test_every_outcome_of_few_clusters(document: Document) -> None:
     random_agrees(document)
+
+
+ALONE = {"file-shared.vmpte": "once", "file-shared.first_shared": "second_mapper"}
+
+
+@thorough(0.1)
+@given(make.tiny_random_workloads())
+def test_every_outcome_of_who_is_alone(document: Document) -> None:
+    random_agrees(document, ("file-shared",), ALONE)
+
+
+@thorough(0.2)
+@given(make.clustered_random_workloads())
+def test_every_outcome_of_who_is_alone_with_clusters(document: Document) -> None:
+    random_agrees(document, ("file-shared",), ALONE)
 
 
 MANY = [

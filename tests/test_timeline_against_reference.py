@@ -130,7 +130,7 @@ def test_what_would_be_shared(seed: int, length: int) -> None:
 
 
 @thorough(0.05)
-@given(st.sampled_from(["base", "private"]), st.integers(0, 1 << 30), st.integers(1, 8))
+@given(st.sampled_from(["base", "private", "locked"]), st.integers(0, 1 << 30), st.integers(1, 8))
 def test_what_a_kernel_can_follow(kind: str, seed: int, length: int) -> None:
     agree(draw(kind, seed, length), AS_WRITTEN)
 
@@ -143,6 +143,6 @@ def test_huge_pages(kind: str, seed: int, length: int) -> None:
 
 @thorough(0.1)
 @example("proposals", 2205801, 5, {})  # a read of a VMA that a hole has cut in the page cache
-@given(st.sampled_from(["proposals", "base"]), st.integers(0, 1 << 30), st.integers(1, 6), other_answers())
+@given(st.sampled_from(["proposals", "base", "locked"]), st.integers(0, 1 << 30), st.integers(1, 6), other_answers())
 def test_other_answers_to_open_choices(kind: str, seed: int, length: int, choices: dict[str, str]) -> None:
     agree(draw(kind, seed, length), ("file-shared",), choices)

@@ -21,6 +21,7 @@ MAX_NAME = 80  # characters of a name; the file takes 100
 # Flags in smaps (fs/proc/task_mmu.c:show_smap_vma_flags) that decide over huge pages and shared tables; the first
 # of two that say one thing counts.
 _FLAGS = (
+    ("lo", "locked", "on_fault"),
     ("hg", "madvise", "hugepage"),
     ("nh", "madvise", "nohugepage"),
     ("um", "userfaultfd", "missing"),

@@ -6,7 +6,7 @@ import click
 
 from ptcalc.cli.files import new_file
 from ptcalc.cli.options import debug_option, examples, named
-from ptcalc.cli.output import emit, say_medians
+from ptcalc.cli.output import emit, say_left_out
 
 
 @click.group("budget", epilog=examples("ptcalc budget init examples/container-cgroup.yaml --margin 25%"))
@@ -43,7 +43,7 @@ def init_command(workload: str, margin: str, output: str | None, force: bool, co
         share = parse_share(margin, accepted="a share such as 25%")
     settings = None if config is None else risk.load_config(config)
     loaded = ptcalc.load(workload, geometries=settings.geometries if settings else None)
-    say_medians(loaded.positions)
+    say_left_out(loaded.positions)
     estimate, _ = drawn(loaded, ptcalc.estimate(loaded, policies=["today"], config=settings), settings)
     text = render(estimate, proposed(estimate, share), share)
     if output is None:

@@ -9,7 +9,7 @@ import click
 
 from ptcalc.cli.exports import report
 from ptcalc.cli.options import arch_option, examples, question, workload_options
-from ptcalc.cli.output import say_medians
+from ptcalc.cli.output import say_left_out
 from ptcalc.errors import printable
 from ptcalc.report.formats import EXPLAIN
 
@@ -42,7 +42,7 @@ def command(
     WORKLOAD is a YAML file, or - for standard input.
     """
     asked = question(workload, policies=policies, choices=choices, strict=strict, config=config, arch=arch)
-    say_medians(asked.workload.positions)
+    say_left_out(asked.workload.positions)
     estimate = asked.estimate()
     if group is not None:
         estimate = _of_group(estimate, group)

@@ -66,8 +66,8 @@ def emit(text: str) -> None:
         raise CannotDoHere(f"standard output cannot be written: {error.strerror}") from error
 
 
-def say_medians(document: Positions, varied: Iterable[str] = ()) -> None:
-    """Say on standard error, where it is so, that medians stand for the distributions of a file.
+def say_left_out(document: Positions, varied: Iterable[str] = ()) -> None:
+    """Say on standard error what of a file is not looked at: distributions, for which medians stand, and events.
 
     ``varied`` are dotted paths at which other values stand.
     """
@@ -78,6 +78,13 @@ def say_medians(document: Positions, varied: Iterable[str] = ()) -> None:
 
         what = f"{many} distribution{'s' if many > 1 else ''}: {'their medians are' if many > 1 else 'its median is'}"
         click.echo(f"ptcalc: {printable(document.file)}: {what} taken; ptcalc estimate samples", err=True)
+    events, _ = document.find(("events",)) if document.stated(("events",)) else (None, True)
+    if events is not None and isinstance(events.value, list):
+        import click
+
+        many = len(events.value)
+        what = f"{many:,} event{'s' if many > 1 else ''}: figures are of the beginning; ptcalc timeline follows them"
+        click.echo(f"ptcalc: {printable(document.file)}: {what}", err=True)
 
 
 def say_refused(refusals: Iterable[Refusal]) -> None:

@@ -8,7 +8,7 @@ import click
 
 from ptcalc.cli.files import new_file
 from ptcalc.cli.options import arch_option, examples, question, require, workload_options
-from ptcalc.cli.output import say_medians
+from ptcalc.cli.output import say_left_out
 from ptcalc.errors import printable
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def command(
         estimate = load_result(workload)
     else:
         asked = question(workload, policies=policies, choices=choices, strict=strict, config=config, arch=arch)
-        say_medians(asked.workload.positions)
+        say_left_out(asked.workload.positions)
         estimate = asked.estimate()
     from ptcalc.charting import charts_of
 

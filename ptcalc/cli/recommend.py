@@ -7,7 +7,7 @@ from typing import cast
 import click
 
 from ptcalc.cli.options import arch_option, debug_option, examples, require
-from ptcalc.cli.output import emit, say_medians, screen
+from ptcalc.cli.output import emit, say_left_out, screen
 from ptcalc.errors import printable
 
 FORMS = ("text", "json", "sysctl", "systemd", "tmpfiles", "cmdline", "fstab", "init.ora", "postgresql.conf")
@@ -78,7 +78,7 @@ def command(
         geometries=settings.geometries if settings else None,
         overrides=() if arch is None else [Override(("host", "arch"), arch, f"--arch {arch}")],
     )
-    say_medians(loaded.positions)
+    say_left_out(loaded.positions)
     found = ptcalc.recommend_changes(loaded, config=settings, host_limits=host_limits, shm_group=shm_group)
     if pick is not None:
         require(pick, [*(advice.code for advice in found.advice), "as-written"], "recommendation", "--pick")

@@ -7,7 +7,7 @@ from typing import cast
 import click
 
 from ptcalc.cli.options import examples, read_answers, read_axes, workload_options
-from ptcalc.cli.output import emit, say_medians, say_refused, screen
+from ptcalc.cli.output import emit, say_left_out, say_refused, screen
 
 
 @click.command(
@@ -94,5 +94,5 @@ def command(
         emit(solve_report.render_csv(found))
     else:
         emit(solve_report.render_text(found, screen()))
-    say_medians(document, vary)
+    say_left_out(document, vary)
     say_refused(found.refusals)

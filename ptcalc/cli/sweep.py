@@ -12,7 +12,7 @@ import click
 
 from ptcalc.cli.files import new_directory, new_file
 from ptcalc.cli.options import examples, named, read_answers, read_axes, workload_options
-from ptcalc.cli.output import emit, say_medians, say_refused, screen
+from ptcalc.cli.output import emit, say_left_out, say_refused, screen
 from ptcalc.cli.progress import bar
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def command(
             file = stack.enter_context(_new_parts(output, force) if in_parts else new_file(output, force=force))
         if form in WHOLE:
             _deliver(_whole(document, vary, options, form), file)
-            say_medians(document, vary)
+            say_left_out(document, vary)
             return
         found = _Run(document, vary, options, _Selection(conditions, top, by, names), zipped, jobs, there, form)
         if form == "text":
@@ -128,7 +128,7 @@ def command(
             found.write_parts(file)
         else:
             found.write(file, form)
-    say_medians(document, vary)
+    say_left_out(document, vary)
     found.say_the_rest()
 
 

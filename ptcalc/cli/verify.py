@@ -7,7 +7,7 @@ from typing import Any, Literal
 import click
 
 from ptcalc.cli.options import debug_option, examples, format_option, named
-from ptcalc.cli.output import emit, say_medians, screen
+from ptcalc.cli.output import emit, say_left_out, screen
 from ptcalc.errors import CheckFailed
 
 
@@ -89,7 +89,7 @@ def command(
         "seed": seed,
     }
     loaded = ptcalc.load(workload)
-    say_medians(loaded.positions)
+    say_left_out(loaded.positions)
     if oom:
         boundary = ptcalc.verify_boundary(loaded, limit=size, **common)
         emit(

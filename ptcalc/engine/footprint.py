@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptcalc.engine.adopting import alone, variance_alone
 from ptcalc.engine.covers import BLOCKS, FIRM, TOUCHES, Covers, Touched
 from ptcalc.engine.numbers import product
 from ptcalc.engine.spread import Spread
@@ -106,6 +107,7 @@ class Footprint:
     """The tables that `touched` needs, level by level, for any number of processes per group.
 
     ``spread``: which runs lie in files that exist in copies; tables of such a file are those of all copies together.
+    ``adopting``: of each level the scopes, shape (scopes,), whose tables are a process's own while it alone has them.
     """
 
     def __init__(
@@ -115,12 +117,15 @@ class Footprint:
         groups: int,
         layouts: int = 1,
         spread: Spread | None = None,
+        adopting: Sequence[Flags] = (),
     ) -> None:
         self.levels = tuple(levels)
         self.touched = touched
         self.groups = groups  # of all layouts together
         self.layouts = layouts
         self.spread = spread
+        self.adopting = tuple(adopting)
+        self._adopted: dict[tuple[int, bytes], Uncertain] = {}
         # The same runs, in each the row of the counts that say how many processes make it.
         self._counted = touched if spread is None else replace(touched, group=spread.bank(touched.group, groups))
 
@@ -132,8 +137,60 @@ class Footprint:
         """
         many = as_columns(counts)
         if self.spread is None:
-            return tuple(self._plain(level, many) for level in self._levels(many))
-        return tuple(self._with_copies(place, self.spread, many) for place in range(len(self.levels)))
+            found = tuple(self._plain(level, many) for level in self._levels(many))
+        else:
+            found = tuple(self._with_copies(place, self.spread, many) for place in range(len(self.levels)))
+        if not self.adopting:
+            return found
+        return tuple(self._less_alone(place, tally, many) for place, tally in enumerate(found))
+
+    def _less_alone(self, place: int, tally: Tally, many: Ints) -> Tally:
+        """Return a tally in which the tables that one process alone has are its own."""
+        mine = self.alone(place, many)
+        taken = (many * mine).reshape(self.layouts, -1, many.shape[1]).sum(axis=1)
+        own, shared = tally.private_expected + mine, tally.shared_expected - taken
+        return replace(tally, private_expected=own, shared_expected=shared)
+
+    def alone(self, place: int, many: Ints) -> Floats:
+        """Return how many tables of adopting scopes one process of each group has that no other has, (L * G, C)."""
+        groups = len(many)
+        if self.spread is None:
+            return self._alone(place, many)
+        base = self.spread.banks(many, self.layouts)
+        total = self._alone(place, base)[:groups].copy()
+        layout = np.arange(groups) // (groups // self.layouts)
+        for owner in range(len(self.spread.owners)):
+            rows = slice((1 + owner) * groups, (2 + owner) * groups)
+            for copies, each in self.spread.copies(owner, many, self.layouts):
+                banks = base.copy()
+                banks[rows] = each
+                total += copies[layout] * each / np.maximum(many, 1) * self._alone(place, banks)[rows]
+        return total
+
+    def _alone(self, place: int, counts: Ints) -> Floats:
+        """Return the same for each row of the counts (banks of files with copies), whichever of them are 0."""
+        parts = alike(counts)
+        if len(parts) > 1:
+            order = np.argsort(np.concatenate(parts), kind="stable")
+            return np.concatenate([self._alone(place, counts[:, part]) for part in parts], axis=1)[:, order]
+        found = np.zeros(counts.shape)
+        atoms = self._of_adopting(place, counts)
+        for row, group, probability in alone(atoms, self._counted, counts.astype(np.float64)):
+            np.add.at(found, group, atoms.count[row, None] * probability)
+        return found
+
+    def _of_adopting(self, place: int, counts: Ints) -> Uncertain:
+        """Return all tables of the adopting scopes of a level."""
+        active = (counts > 0)[:, 0]
+        key = place, active.tobytes()
+        if key not in self._adopted:
+            level = self.levels[place]
+            chosen = self.adopting[place][level.covers.scope] & active[self._counted.group[level.covers.run]]
+            covers = level.covers.take(chosen)
+            found = atoms(covers, level.span)
+            every = np.ones(len(found.scope), bool)
+            self._adopted[key] = Uncertain.of(found, covers, every, level, self.groups, self.touched)
+        return self._adopted[key]
 
     def _plain(self, level: _Level, many: Ints) -> Tally:
         """Return the tables of a level (counted) whose files exist once."""
@@ -242,6 +299,11 @@ class Footprint:
                 scope = level.uncertain.scope
                 if (scope == group).any() if group is not None else len(scope):
                     return False
+            for place in range(len(self.adopting)) if group is not None else ():
+                for _, who, probability in alone(self._of_adopting(place, banks), self._counted, banks.astype(float)):
+                    mine = probability[who % self.groups == group]
+                    if ((mine > 0) & (mine < 1)).any():
+                        return False
         return True
 
     def _all_counts(self, counts: Ints) -> Iterator[tuple[int, int, Ints]]:
@@ -261,6 +323,13 @@ class Footprint:
     def variance_private(self, counts: Sequence[int], group: int, weights: Sequence[int]) -> float:
         """Return the variance of the weighted tables of one process of a group (weights: bytes per level)."""
         _, _, banks = next(self._all_counts(as_columns(counts)))
+        if self.adopting:
+            own = [part.only(part.scope == group) for part in self._uncertain(banks, weights)]
+            sets = [self._of_adopting(place, banks).weighted(weight) for place, weight in enumerate(weights)]
+            return variance_alone(own, sets, self._counted, group, banks[:, 0].astype(np.float64))
+        return self._variance_own(banks, group, weights)
+
+    def _variance_own(self, banks: Ints, group: int, weights: Sequence[int]) -> float:
         parts = self._uncertain(banks, weights)
         return variance([part.only(part.scope == group) for part in parts], self._counted, np.ones(len(banks)))
 
@@ -272,6 +341,7 @@ class Footprint:
         """
         total = 0.0
         repeats = ~self.touched.each & (self.touched.drawn > 0)
+        _, _, first = next(self._all_counts(as_columns(counts)))
         for owner, copies, banks in self._all_counts(as_columns(counts)):
             row = (1 + owner) * self.groups
             many = banks[:, 0].astype(np.float64)
@@ -287,7 +357,7 @@ class Footprint:
                 else:
                     continue
                 if factor:
-                    total += factor * self.variance_private(counts, group, weights)
+                    total += factor * self._variance_own(first, group, weights)
             parts = self._uncertain(banks, weights)
             shared = [part.only(self._is_shared(part, owner)) for part in parts]
             for group in range(self.groups) if any(len(part.count) for part in shared) else ():

@@ -142,8 +142,8 @@ def variance(parts: Sequence[Uncertain], touched: Touched, counts: Floats) -> fl
     parts = [part for part in parts if len(part.count) and part.weight[0] > 0]
     if not parts:
         return 0.0
-    domains, sample = _draws([part.pair_run for part in parts], touched)
-    held, times = _held(parts, touched, counts, domains)
+    domains, sample = draws([part.pair_run for part in parts], touched)
+    held, times = held_slots(parts, touched, counts, domains)
     listed = Listed.of(parts, touched, counts, domains)
     if listed is not None:
         return max(covariance(listed, listed, touched.slots[sample], touched.drawn[sample], times), 0.0)
@@ -197,7 +197,7 @@ def crossing(
     runs = [part.pair_run[touched.group[part.pair_run] == group] for part in (*private, *shared)]
     if not private or not shared:
         return 0.0
-    domains, sample = _draws(runs, touched)
+    domains, sample = draws(runs, touched)
     here, there = (Listed.of(parts, touched, counts, domains) for parts in (private, shared))
     if here is not None and there is not None:
         return covariance(here, there, touched.slots[sample], touched.drawn[sample], np.ones(len(domains)))
@@ -209,7 +209,7 @@ def _cross_levels(mine: Uncertain, all_: Uncertain, touched: Touched, group: int
     run = all_.pair_run[own]
     if len(run) == 0:
         return 0.0
-    domains, sample = _draws([run], touched)
+    domains, sample = draws([run], touched)
     slots, drawn = touched.slots[sample], touched.drawn[sample]
     here = np.zeros((len(mine.count), len(domains)), np.int64)
     pairs = np.flatnonzero(np.isin(touched.domain[mine.pair_run], domains) & (mine.role != BLOCKS))
@@ -240,7 +240,7 @@ def _cross_levels(mine: Uncertain, all_: Uncertain, touched: Touched, group: int
     return total
 
 
-def _draws(runs: Sequence[Ints], touched: Touched) -> tuple[Ints, Ints]:
+def draws(runs: Sequence[Ints], touched: Touched) -> tuple[Ints, Ints]:
     """Return the numbers of the draws that the runs make, and one run of each, shape (D,)."""
     run = np.concatenate(runs)
     domains, domain = np.unique(touched.domain[run], return_inverse=True)
@@ -250,7 +250,7 @@ def _draws(runs: Sequence[Ints], touched: Touched) -> tuple[Ints, Ints]:
     return domains, sample
 
 
-def _held(parts: Sequence[Uncertain], touched: Touched, counts: Floats, domains: Ints) -> tuple[Ints, Floats]:
+def held_slots(parts: Sequence[Uncertain], touched: Touched, counts: Floats, domains: Ints) -> tuple[Ints, Floats]:
     """Return the slots of every draw in a table of every row, shape (A, D), and how often each draw is made, (D,)."""
     held = np.zeros((sum(len(part.count) for part in parts), len(domains)), np.int64)
     times = np.ones(len(domains))

@@ -28,6 +28,7 @@ PROTECTIONS = ("none", "r", "rw", "rx", "rwx")
 THP = ("never", "always", "within_size", "advise")
 MADVISE = ("none", "hugepage", "nohugepage")
 UFFD = ("none", "missing", "wp", "minor")
+LOCKED = ("no", "yes", "on_fault")
 MAX_ROWS = 4_000_000
 # Memory of a guest whose address the file does not say starts at a multiple of this, after what it has already.
 GUEST_STEP = 1 << 30
@@ -82,6 +83,7 @@ class Rows:
     allow: Flags
     write: Flags
     alignment: Ints  # 0: same addresses in all processes; else they agree modulo this only
+    locked: Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,12 +208,14 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan, layouts: int = 1
                 fill(UFFD.index(mapping.userfaultfd)),
                 fill(mapping.softdirty),
                 fill(mapping.page_table_sharing == "allow" and groups[group_number].page_table_sharing == "allow"),
-                fill(mapping.access == "write"),
+                fill(mapping.access == "write" or _copies_all(mapping, segment)),
                 fill(larger(wishes[number].alignment, page) if mapping.placement == "independent" else 0),
+                # hugetlb's VMAs never have the flag (mm/mlock.c:mlock_fixup).
+                fill(np.where(piece.backing[cut] == BACKINGS.index("hugetlb"), 0, LOCKED.index(mapping.locked))),
             ]
         )
         touched.add(mapping, length, columns[-1], total - many)
-    table = [np.concatenate(column, axis=1) for column in zip(*columns, strict=True)] if columns else [_NONE] * 21
+    table = [np.concatenate(column, axis=1) for column in zip(*columns, strict=True)] if columns else [_NONE] * 22
     if layouts > 1:
         # Numbers of the next layout go on where those of the one before end.
         number_of = np.arange(layouts)[:, None]
@@ -237,6 +241,12 @@ def lay_out(workload: Workload, geometry: Geometry, plan: Plan, layouts: int = 1
 def _owner(workload: Workload, segment: str, groups: tuple[str, ...]) -> int:
     per = workload.segments[segment].per
     return -1 if per is None else groups.index(per)
+
+
+def _copies_all(mapping: Mapping, segment: SegmentPlan) -> bool:
+    """Tell whether locking copies every page: it writes where it may and where that concerns nobody else (mm/gup.c)."""
+    private = mapping.map == "private" or segment.backing == "private"
+    return mapping.locked == "yes" and private and "w" in mapping.protection
 
 
 class _Touches:

@@ -47,7 +47,9 @@ def merge(rows: Rows, *, switched: bool = False) -> Vmas:
     left, right = order[near], order[near + 1]
     alike = rows.backing[left] != BACKINGS.index("hugetlb")
     alike &= rows.file_offset[left] + rows.end[left] - rows.start[left] == rows.file_offset[right]
-    attributes = [rows.file, rows.shared, rows.protection, rows.madvise, rows.uffd, rows.softdirty, rows.alignment]
+    attributes = [
+        rows.file, rows.shared, rows.protection, rows.madvise, rows.uffd, rows.softdirty, rows.alignment, rows.locked,
+    ]  # fmt: skip
     for column in [*attributes, rows.allow] if switched else attributes:
         alike &= column[left] == column[right]
     joins[near] = alike

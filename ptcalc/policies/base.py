@@ -141,6 +141,10 @@ class Policy:
         """
         return "freed"
 
+    def adopts(self, context: Context) -> bool:
+        """Tell whether shared tables are those of their first process, its own until a second one comes."""
+        return False
+
     def choice(self, name: str, context: Context) -> str:
         """Return the value in force of an open choice."""
         for choice in self.choices:

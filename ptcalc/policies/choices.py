@@ -6,12 +6,6 @@ from ptcalc import arch
 from ptcalc.policies import policies_of
 from ptcalc.policies.base import Choice
 
-# What is no choice here, and why: the letter of the question, and the answer that is built in.
-SETTLED = (
-    ("6.2-d", "the first mapper's table is the file's at once, at its first fault: with one user it counts as shared"),
-    ("6.2-l", "locked and unlocked mappings share (VM_LOCKED is ignored); a workload does not say what is locked"),
-)
-
 
 def all_choices(arch_name: str = "x86_64") -> list[tuple[str, Choice]]:
     """Return every choice with its full name, POLICY.NAME, in the order of the policies."""
@@ -23,7 +17,7 @@ def all_choices(arch_name: str = "x86_64") -> list[tuple[str, Choice]]:
 
 
 def listed() -> str:
-    """Return the choices as text for people, and what is settled."""
+    """Return the choices as text for people."""
     lines = ["Open choices (--choice POLICY.NAME=VALUE; the default comes first):", ""]
     for name, choice in all_choices():
         values = [choice.default, *(value for value in choice.accepted if value != choice.default)]
@@ -31,6 +25,4 @@ def listed() -> str:
         lines += [f"  {name} = {shown}", f"      {choice.meaning}"]
         if choice.over_time:
             lines.append("      (has an effect only over time: ptcalc timeline)")
-    lines += ["", "Settled, with no choice:", ""]
-    lines += [f"  {letter}: {what}" for letter, what in SETTLED]
     return "\n".join(lines) + "\n"

@@ -41,6 +41,10 @@ class FileShared(Policy):
         Choice("min_mapping_size", "2 MiB", (), "6.2-c: mappings below this share nothing"),
         Choice("protections", "rw,r", tuple(_SETS), "6.2-h: protections of which the file caches a set"),
         Choice(
+            "first_shared", "at_once", ("at_once", "second_mapper"),
+            "6.2-d: the first mapper's table is the file's at once, or its own until a second process shares it",
+        ),
+        Choice(
             "read_only", "own_set", ("own_set", "rw_set"),
             "6.2-e: read-only mappings use a set of their own, or that for reading and writing, write-protected by the "
             "entry above (x86_64 only: elsewhere there is no such bit, and both answers are one)",
@@ -52,6 +56,11 @@ class FileShared(Policy):
         Choice(
             "huge_leaves", "shared", ("shared", "private"),
             "6.2-j: PMD tables of mappings that may have PMD leaves are shared as any other, or private",
+        ),
+        Choice(
+            "locked", "ignored", ("ignored", "own_set"),
+            "6.2-l: locked mappings share with those that are not (VM_LOCKED is ignored, hugetlb's precedent), or have "
+            "a set of their own",
         ),
         Choice(
             "vmpte", "each", ("each", "once"), "6.2-g: each sharer counts shared tables (hugetlb's precedent), or none"
@@ -74,6 +83,7 @@ class FileShared(Policy):
         protections = view.attribute("protection")
         if self._reads_from_rw(view.geometry, context):
             protections = np.where(may & (protections == _R), _RW, protections)
+        apart = [view.attribute("locked")] if self.choice("locked", context) == "own_set" else []
 
         def rule(view: View, level: str) -> Sharing | None:
             hugetlb = hugetlb_pmd_sharing(view, level)
@@ -82,12 +92,12 @@ class FileShared(Policy):
             here, window = self._tables(view, level, may, context)
             file = view.attribute("file")
             if hugetlb is None or not hugetlb.may.any():
-                return Sharing(here, (file, protections), window)
+                return Sharing(here, (file, protections, *apart), window)
             keys = tuple(np.where(hugetlb.may, key, 0) for key in hugetlb.keys[2:])
             if window is not None:
                 ends = (view.vmas.start, view.vmas.end)
                 window = tuple(np.where(hugetlb.may, *each) for each in zip(ends, window, strict=True))  # type: ignore[assignment]
-            return Sharing(here | hugetlb.may, (file, protections, *keys), window)
+            return Sharing(here | hugetlb.may, (file, protections, *keys, *apart), window)
 
         return rule
 
@@ -126,6 +136,10 @@ class FileShared(Policy):
     def unused_tables(self, context: Context) -> str:
         """They stay in the file's cache until there is pressure (S9)."""
         return "freed" if self.choice("unused", context) == "last_user" else "cached"
+
+    def adopts(self, context: Context) -> bool:
+        """The first process's table is the file's at once, or becomes it when a second one comes (6.2-d)."""
+        return self.choice("first_shared", context) == "second_mapper"
 
     def reasons(self, place: Place, view: View, row: int, context: Context) -> tuple[Reason, ...]:
         """Name the first rule of the proposal that fails."""

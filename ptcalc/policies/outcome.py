@@ -86,7 +86,9 @@ class Outcome:
             for value in choice.accepted if choice.bounded else ():
                 if value != self.policy.choice(choice.name, self.context):
                     other = self.context.choosing(f"{self.policy.name}.{choice.name}", value)
-                    shared = self.view.footprint(self.policy.sharing(self.view, other))
+                    shared = self.view.footprint(
+                        self.policy.sharing(self.view, other), adopting=self.policy.adopts(other)
+                    )
                     tables = replace(self, footprint=shared, _allocated=None).page_tables_shown(self.counts)
                     if tables != here:
                         found.append(Bound(choice.name, value, tables, choice.meaning))
@@ -287,7 +289,7 @@ def evaluate_policy(policy: Policy, context: Context) -> Outcome:
     view = policy.view(layout, context)
     rule = policy.sharing(view, context)
     private = view.footprint()
-    footprint = private if rule is None else view.footprint(rule)
+    footprint = private if rule is None else view.footprint(rule, adopting=policy.adopts(context))
     if context.layouts == 1 and context.matrix.shape[1] == 1:  # told of a single scenario
         changes += policy.changes(layout, view, context)
     return Outcome(policy, context, layout, view, rule, footprint, private, changes, plan.short_pools)

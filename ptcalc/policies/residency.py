@@ -18,6 +18,7 @@ from ptcalc.policies.view import PRIVATE, View
 
 if TYPE_CHECKING:
     from ptcalc.policies.base import Context
+    from ptcalc.workload.model import Workload
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -130,11 +131,22 @@ def memory_of(plans: Plan, context: Context, pages: Pages) -> tuple[SegmentMemor
                 huge_copies=plan.backing == "hugetlb",
                 index_small_pages=0 if huge_leaf else cached // geometry.base_page,
                 index_huge_pages=cached // geometry.thp_size if huge_leaf else 0,
-                locked=segment.locked,
+                locked=segment.locked or _locked_whole(workload, name),
                 many=many,
             )
         )
     return tuple(out)
+
+
+def _locked_whole(workload: Workload, segment: str) -> bool:
+    """Tell whether one mapping locks a whole segment in memory."""
+    size = workload.segments[segment].size
+    return any(
+        mapping.segment == segment and mapping.locked != "no"
+        and bool(np.all(mapping.offset == 0)) and bool(mapping.length is None or np.all(mapping.length >= size))
+        for group in workload.processes.values()
+        for mapping in group.mappings
+    )  # fmt: skip
 
 
 def _whole(plan: SegmentPlan, huge: int) -> Number:

@@ -134,10 +134,21 @@ class View:
             out[huge & (self.rows.page == size)] = geometry.index[name]
         return out
 
-    def footprint(self, sharing: SharingRule | None = None) -> Footprint:
-        """Count tables at every level below the root; `sharing` says which may be one."""
+    def footprint(self, sharing: SharingRule | None = None, *, adopting: bool = False) -> Footprint:
+        """Count tables at every level below the root; `sharing` says which may be one.
+
+        ``adopting``: they are a process's own until a second one comes, but for those of hugetlb.
+        """
         levels = [self.reached(place, sharing)[0] for place in range(len(self.levels))]
-        return Footprint(levels, self.touched, self.groups, self.layouts, self.spread)
+        scopes = [self._sets_of_files(level) for level in levels] if adopting else ()
+        return Footprint(levels, self.touched, self.groups, self.layouts, self.spread, scopes)
+
+    def _sets_of_files(self, level: LevelCovers) -> Flags:
+        """Return the scopes that are sets of shared tables, but for those of hugetlb."""
+        huge = self.rows.backing[self.run_row[level.covers.run]] == HUGETLB
+        sets = np.arange(len(level.family)) >= self.homes
+        sets[level.covers.scope[huge]] = False
+        return sets
 
     def reached(self, place: int, sharing: SharingRule | None) -> tuple[LevelCovers, Sharing | None]:
         """Return the tables that the runs reach at the level of that place, and what says which of them may be one."""

@@ -63,6 +63,19 @@ def _policy(policy: PolicyTimeline) -> Json:
         "applies": list(policy.applies) or "as_written",
         "choices": [{"name": name, "value": value, "meaning": meaning} for name, value, meaning in policy.choices],
         "first_event": dict(policy.firsts),
+        "bounds": [
+            {
+                "name": each.name,
+                "value": each.value,
+                "first_oom": each.first_oom,
+                "worst_event": each.worst,
+                "demand_bytes": each.demand_bytes,
+                "headroom_bytes": each.headroom_bytes,
+                "exact": each.exact,
+                "why": each.meaning,
+            }
+            for each in policy.bounds
+        ],
         "steps": [_step(step) for step in policy.steps],
     }
 

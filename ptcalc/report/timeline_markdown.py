@@ -13,6 +13,7 @@ from ptcalc.report.timeline_telling import (
     has_times,
     largest_class,
     moment,
+    other_ends,
     per_page,
     risk,
     sharers,
@@ -62,7 +63,8 @@ def _firsts(timeline: Timeline) -> list[str]:
         rows.append(
             [escaped(policy.policy), policy.availability.state, *("-" if at is None else f"{at}" for at in reached)]
         )
-    return table(columns, rows)
+    ends = [f"- {escaped(sentence)}" for policy in timeline.policies for sentence in other_ends(policy)]
+    return [*table(columns, rows), *(["", *ends] if ends else [])]
 
 
 def _steps(timeline: Timeline, policy: PolicyTimeline) -> list[str]:

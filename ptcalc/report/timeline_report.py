@@ -17,6 +17,7 @@ from ptcalc.report.timeline_telling import (
     levels_of,
     moment,
     of_class,
+    other_ends,
     per_page,
     risk,
     sharers,
@@ -138,6 +139,8 @@ def _firsts(page: Page, timeline: Timeline) -> None:
             if policy.applies:
                 verb = "needs" if deployable else "would need"
                 page.say("; ".join(policy.applies), label=f"{policy.policy} {verb}: ")
+            for sentence in other_ends(policy):
+                page.say(sentence)
 
 
 def _number(step: int | None) -> str:

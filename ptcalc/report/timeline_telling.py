@@ -66,6 +66,30 @@ def worst(policy: PolicyTimeline) -> Step:
     return max(policy.steps, key=lambda step: (RISK_ORDER.index(step.risk), -step.memory.headroom_bytes, -step.event))
 
 
+def other_ends(policy: PolicyTimeline) -> list[str]:
+    """Return how far a policy moves with other answers to its open choices, where that makes a difference."""
+    low, in_force = (
+        min(policy.steps, key=lambda step: step.memory.headroom_bytes),
+        {name: value for name, value, _ in policy.choices},
+    )
+    here = _end(first_at(policy, "oom"), low.memory.demand_bytes, low.event, exact=low.exact)
+    return [
+        f"{policy.policy}: {here} with {each.name} = {in_force[each.name]},"
+        f" {_end(each.first_oom, each.demand_bytes, each.worst, exact=each.exact)} with {each.name} = {each.value}"
+        f" ({each.meaning})"
+        for each in policy.bounds
+    ]
+
+
+def _end(first_oom: int | None, demand_bytes: int, worst_event: int, *, exact: bool) -> str:
+    """Return when memory runs out, and the largest demand."""
+    runs_out = (
+        "no OOM" if first_oom is None else "OOM at the start" if first_oom == 0 else f"OOM at event {first_oom:,}"
+    )
+    where = "at the start" if worst_event == 0 else f"after event {worst_event:,}"
+    return f"{runs_out}, demand at most {fmt.size(demand_bytes, exact=exact)} {where}"
+
+
 def answers(timeline: Timeline) -> list[str]:
     """Return the answer in a few sentences: which policy runs out first and when, who is killed, what does better."""
     deployable = [each for each in timeline.policies if each.availability.deployable]

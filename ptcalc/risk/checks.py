@@ -24,6 +24,14 @@ Check = Callable[[Case], Iterator[Note]]
 _MEMCG_BUG = (6, 18)
 
 
+def events_left_out(case: Case) -> Iterator[Note]:
+    """Events, which nothing but a timeline follows."""
+    many = len(case.workload.events)
+    if many:
+        what = f"{many:,} event{'s' if many > 1 else ''}, which nothing here follows: all figures are of the beginning"
+        yield Note("events-left-out", what, ("events",))
+
+
 def page_tables_large(case: Case) -> Iterator[Note]:
     """Page tables above a share of the memory that is not in huge pages."""
     if case.subject is None:
@@ -265,5 +273,5 @@ def _pools(outcome: Outcome) -> int:
 
 ALL: tuple[Check, ...] = (
     pools, page_tables_large, hugetlb_sharing, small_pieces, swap, cgroup, not_stated, vendor_kernel,
-    sharing_switch,
+    sharing_switch, events_left_out,
 )  # fmt: skip

@@ -122,6 +122,10 @@ CODES: dict[str, Code] = {
             "sharing-switch-no-effect", "info", "page_table_sharing: never has no effect on today's kernels",
             "no such switch exists for hugetlb; it counts for the policies that have one",
         ),
+        Code(
+            "events-left-out", "info", "the file has events, and figures are of the beginning",
+            "ptcalc timeline follows them",
+        ),
     )
 }  # fmt: skip
 

@@ -38,6 +38,7 @@ _LEAVES: dict[Any, Json] = {
     schema._score: texts.number(texts.SIGNED["anyOf"][1]["pattern"], -1000, 1000),
     schema._nodes: texts.count(1, schema.MAX_NUMA_NODES),
     schema._truth: texts.TRUTH,
+    schema._locked: texts.LOCKED,
     schema._name: texts.NAME,
     schema._version: {"enum": [1, "1"]},
     schema._resident: {"anyOf": [{"enum": ["all", "touched"]}, *texts.SIZE["anyOf"]]},

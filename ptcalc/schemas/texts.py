@@ -34,6 +34,7 @@ AMOUNT: Json = {"anyOf": [*SIZE["anyOf"], SHARE]}
 PROCESSES, SOME = count(0, MAX_COUNT), count(1, MAX_COUNT)
 SIGNED = number(r"^\s*[+-]?[0-9]+\s*$", -(1 << 62))
 TRUTH: Json = {"enum": [True, False, "true", "True", "TRUE", "false", "False", "FALSE"]}
+LOCKED: Json = {"enum": [*TRUTH["enum"], "on_fault"]}
 # What YAML reads as a number or a truth is a name to ptcalc as well.
 NAME: Json = {"type": ["string", "number", "boolean"], "minLength": 1, "maxLength": 100}
 PROSE: Json = {"type": ["string", "number", "boolean"], "minLength": 1}

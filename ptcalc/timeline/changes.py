@@ -314,7 +314,8 @@ def unhooked(
     """Return a process with other VMAs, less the shared tables that it may not have there.
 
     ``taken``: address ranges of which every shared table goes that holds a part.  Tables reached through one that goes
-    go with it.  hugetlb's last user keeps its table as it is (mm/hugetlb.c:huge_pmd_unshare).
+    go with it.  hugetlb's last user keeps its table as it is (mm/hugetlb.c:huge_pmd_unshare), and so does who alone
+    ever had one where tables become shared with the second process.
     """
     before, life = life, replace(life, vmas=copied_whole(ground, vmas), figures={})
     hugetlb = any(ground.rows[vma.row].backing == HUGETLB for _, _, vma in vmas)
@@ -337,18 +338,24 @@ def unhooked(
             )
         ]
         for lo, hi, scope in gone:
-            _drop(ground, hooks, left, place, scope, lo, hi)
-            for a, b, vma in before.vmas:
-                low, high = max(a, lo * span - vma.moved), min(b, hi * span - vma.moved)
-                unmapped = lost(life, unmapped, low, high)
+            dropped = Intervals.of(lo, hi, True)
+            for first, last in _lone(tables, scope, lo, hi) if ground.adopts(scope.key) else ():
+                hooks[place] = _rekeyed(tables, hooks[place], scope, first, last, may[place])
+                dropped = dropped.set(first, last, None)
+            for first, last, _ in dropped:
+                _drop(ground, tables, hooks, left, place, scope, first, last)
+                for a, b, vma in before.vmas:
+                    low, high = max(a, first * span - vma.moved), min(b, last * span - vma.moved)
+                    unmapped = lost(life, unmapped, low, high)
         if hugetlb:
             hooks[place] = _kept(ground, hooks[place], may[place])
     return replace(life, hooks=tuple(map(tidy, hooks)), left=tuple(left), unmapped=unmapped)
 
 
 def _drop(
-    ground: Ground, hooks: list[list[Hook]], left: list[Left], place: int, scope: Scope, lo: int, hi: int
-) -> None:
+    ground: Ground, tables: SharedTables, hooks: list[list[Hook]], left: list[Left], place: int, scope: Scope, lo: int,
+    hi: int,
+) -> None:  # fmt: skip
     """Take tables lo <= index < hi of a set from a process, and all that it reaches through them."""
     for below in range(place + 1):
         ratio = ground.span(place) // ground.span(below)
@@ -358,11 +365,11 @@ def _drop(
             for each in hooks[below]
             if each.lo < end and each.hi > start and (below < place or each.scope == scope)
         ]
-        left += [
-            _leave(each, start, end)
-            for each in dropped
-            if each.scope is not None and ground.unused(each.scope.key) != "freed"
-        ]
+        for each in dropped:
+            if each.scope is not None:
+                shift = each.scope.shift
+                low, high = max(start, each.lo) - shift, min(end, each.hi) - shift
+                left += [_leave(each, a + shift, b + shift) for a, b in tables.staying(each.scope.key, low, high)]
         if dropped:
             rest = [each for each in hooks[below] if each not in dropped]
             hooks[below] = [*rest, *without(tuple(dropped), start, end)]
@@ -381,6 +388,55 @@ def _gone(
         if first < last:
             stays = stays.set(first, last, False)
     return [(lo, hi) for lo, hi, stay in stays if not stay]
+
+
+def _lone(tables: SharedTables, scope: Scope, lo: int, hi: int) -> list[tuple[int, int]]:
+    """Return the tables of a set (by address) that one process alone has."""
+    found = tables.lone(scope.key, lo - scope.shift, hi - scope.shift)
+    return [(first + scope.shift, last + scope.shift) for first, last in found]
+
+
+def owned(ground: Ground, tables: SharedTables, hooks: tuple[Hook, ...], lo: int, hi: int) -> tuple[Hook, ...]:
+    """Return hooks of a level where the tables lo <= index < hi that a process alone has are of no set any more."""
+    out: list[Hook] = []
+    for hook in hooks:
+        first, last = max(hook.lo, lo), min(hook.hi, hi)
+        if hook.scope is None or first >= last or not ground.adopts(hook.scope.key):
+            out.append(hook)
+            continue
+        rest: tuple[Hook, ...] = (hook,)
+        for a, b in _lone(tables, hook.scope, first, last):
+            rest = without(rest, a, b)
+            out.append(hook._replace(lo=a, hi=b, scope=None))
+        out += rest
+    return tuple(out)
+
+
+def _rekeyed(
+    tables: SharedTables, hooks: list[Hook], hooked: Scope, lo: int, hi: int, may: list[tuple[int, int, Scope]]
+) -> list[Hook]:
+    """Return hooks where the tables from lo to hi of a set are of that which they fit in now, or the process's own."""
+    out = [each for each in hooks if each.scope != hooked]
+    for each in hooks:
+        if each.scope != hooked:
+            continue
+        out += without((each,), lo, hi)
+        low, high = max(each.lo, lo), min(each.hi, hi)
+        if low >= high:
+            continue
+        fits: Intervals[Scope | str] = Intervals.of(low, high, _OWN)
+        for first, last, scope in may:
+            first, last = max(first, low), min(last, high)
+            if first >= last:
+                continue
+            low_at, high_at = first - scope.shift, last - scope.shift
+            for start, end in [(low_at, high_at)] if scope == hooked else tables.vacant(scope.key, low_at, high_at):
+                fits = fits.set(start + scope.shift, end + scope.shift, scope)
+        out += [
+            each._replace(lo=start, hi=end, scope=None if isinstance(scope, str) else scope)
+            for start, end, scope in fits
+        ]
+    return out
 
 
 def _places(may: list[tuple[int, int, Scope]], hooked: Scope) -> list[tuple[int, int, Scope]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ptcalc.policies.counting import allocations_of_one
@@ -30,13 +31,33 @@ def figures_of(ground: Ground, life: Life) -> Figures:
     return known  # type: ignore[return-value]
 
 
+def with_alone(ground: Ground, figures: Figures, alone: Sequence[Count]) -> Figures:
+    """Return the figures of a process that has so many tables of shared sets, level by level, alone and as its own."""
+    if not any(each.value for each in alone):
+        return figures
+    costs, vmpte = ground.context.costs, figures.vmpte_bytes
+    own = tuple(mine.plus(more) for mine, more in zip(figures.own, alone, strict=True))
+    needed = tuple(
+        each if each_own is mine else allocations_of_one(cost, each_own.tables, each_own.expected, lambda: 0.0)
+        for each, mine, each_own, cost in zip(figures.allocations, figures.own, own, costs, strict=False)
+    )
+    if _once(ground):
+        for mine, now, cost in zip(figures.own, own, costs, strict=False):
+            vmpte += (now.tables + round(now.expected) - mine.tables - round(mine.expected)) * cost.vmpte
+    exact = figures.exact and all(each.exact for each in alone)
+    return figures._replace(own=own, allocations=needed, vmpte_bytes=vmpte, exact=exact)
+
+
+def _once(ground: Ground) -> bool:
+    """Tell whether VmPTE shows the tables of a process's own alone."""
+    policy = ground.policy
+    return any(each.name == "vmpte" and policy.choice("vmpte", ground.context) == "once" for each in policy.choices)
+
+
 def _figures(ground: Ground, life: Life) -> Figures:
     costs = ground.context.costs
     own, needed, vmpte, exact = [], [], life.grown, True
-    once = any(
-        choice.name == "vmpte" and ground.policy.choice("vmpte", ground.context) == "once"
-        for choice in ground.policy.choices
-    )
+    once = _once(ground)
     for place, hooks in enumerate(life.hooks):
         span = ground.span(place)
         mine = {

@@ -12,7 +12,7 @@ from ptcalc.risk import Config, Ledger
 from ptcalc.timeline import walking
 from ptcalc.timeline.beginning import beginning
 from ptcalc.timeline.happening import happen
-from ptcalc.timeline.result import ClassState, LevelState, PolicyTimeline, Step, Timeline, Told, Walk
+from ptcalc.timeline.result import ClassState, LevelState, OtherEnd, PolicyTimeline, Step, Timeline, Told, Walk
 from ptcalc.timeline.sharing import sharers
 from ptcalc.timeline.standing import Standing
 from ptcalc.timeline.telling import told
@@ -40,7 +40,7 @@ def follow_timeline(
     settings = config or risk.Config()
     with estimation.placing(workload):
         followed = tuple(
-            _follow(policy, Context(workload, workload.geometry, dict(choices or {})), settings)
+            _between_ends(policy, Context(workload, workload.geometry, dict(choices or {})), settings)
             for policy in _known(workload)
             if policies is None or policy.name in policies
         )
@@ -62,6 +62,27 @@ def follow_timeline(
 
 def _known(workload: Workload) -> tuple[Policy, ...]:
     return policies.policies_of(workload.geometry)
+
+
+def _between_ends(policy: Policy, context: Context, config: Config) -> PolicyTimeline:
+    """Follow a policy, and see how far it moves with other answers to what is shown between bounds."""
+    here = _follow(policy, context, config)
+    shown = [(step.memory.demand_bytes, step.risk) for step in here.steps]
+    ends = []
+    for choice in policy.choices:
+        for value in choice.accepted if choice.bounded else ():
+            if value == policy.choice(choice.name, context):
+                continue
+            other = _follow(policy, context.choosing(f"{policy.name}.{choice.name}", value), config)
+            if [(step.memory.demand_bytes, step.risk) for step in other.steps] != shown:
+                worst = min(other.steps, key=lambda step: step.memory.headroom_bytes)
+                ends.append(
+                    OtherEnd(
+                        choice.name, value, dict(other.firsts)["oom"], worst.event, worst.memory.demand_bytes,
+                        worst.memory.headroom_bytes, worst.exact, choice.meaning,
+                    )
+                )  # fmt: skip
+    return replace(here, bounds=tuple(ends))
 
 
 def _follow(policy: Policy, context: Context, config: Config) -> PolicyTimeline:

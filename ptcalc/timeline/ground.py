@@ -50,10 +50,11 @@ class Row:
     allow: bool
     write: bool
     alignment: int
+    locked: int
 
     def vma(self) -> Vma:
         """Return what it is mapped as in the file."""
-        return Vma(0, 0, self.protection, self.madvise, self.uffd, self.softdirty, self.allow, False, False)
+        return Vma(0, 0, self.protection, self.madvise, self.uffd, self.softdirty, self.allow, locked=self.locked)
 
 
 @dataclass(slots=True)
@@ -151,6 +152,11 @@ class Ground:
             return "freed"
         return self.policy.unused_tables(self.context)
 
+    def adopts(self, key: Key) -> bool:
+        """Tell whether a table of a set is a process's own until a second one comes."""
+        regional = key.region >= 0 or self.file_backing(key.file) == HUGETLB
+        return not regional and self.policy.adopts(self.context)
+
     def position(self, row: Row, address: int) -> int:
         """Return the place in its segment, as mapped, of an address at which the file maps a row."""
         return int(self.layout.file_position[row.file]) + row.file_offset + address - row.start
@@ -188,6 +194,7 @@ class Ground:
                         row.mapping, group, row.file, lo + vma.moved, hi + vma.moved, offset, row.delta + vma.moved,
                         row.seg_lo, row.seg_hi, row.segment, row.backing, row.page, thp, row.shared, vma.protection,
                         vma.madvise, vma.uffd, vma.softdirty, vma.allow and not vma.outside, writes, row.alignment,
+                        vma.locked,
                     )  # fmt: skip
                     for column, value in zip(columns, values, strict=True):
                         column.append(value)

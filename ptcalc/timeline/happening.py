@@ -28,6 +28,7 @@ def happen(world: World, event: Event, number: int) -> None:
     grow_to(world, event.at)
     _EVENTS[type(event.action)](world, event, number)
     world.rejoin()
+    world.tables.settle()
 
 
 def _start(world: World, event: Event, number: int) -> None:
@@ -72,7 +73,9 @@ def _fork(world: World, event: Event, number: int) -> None:
                 used = used.set(first, last, runs)
     into = world.written.group_number(action.into)
     one = parent.numbers[0].start
-    unregistered = Intervals(tuple((lo, hi, child_of(vma, one)._replace(uffd=0)) for lo, hi, vma in life.vmas))
+    unregistered = Intervals(
+        tuple((lo, hi, child_of(vma, one)._replace(uffd=0, locked=0)) for lo, hi, vma in life.vmas)
+    )
     vmas = _regrouped(world, unregistered, parent.state.group, into)
     # A table under several VMAs is copied once.
     copied = tuple(tidy(list(dict.fromkeys(each))) for each in hooks)
@@ -165,6 +168,7 @@ _EVENTS: dict[type, Callable[[World, Event, int], None]] = {
     kinds.Madvise: remapping.advise,
     kinds.Userfaultfd: remapping.register,
     kinds.Softdirty: remapping.track,
+    kinds.Mlock: remapping.lock,
     kinds.Switch: remapping.switch,
     kinds.Punch: _punch,
     kinds.Truncate: _truncate,

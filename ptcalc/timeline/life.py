@@ -29,8 +29,9 @@ class Vma(NamedTuple):
     uffd: int
     softdirty: bool
     allow: bool
-    copied: bool
-    outside: bool
+    copied: bool = False
+    outside: bool = False
+    locked: int = 0  # by its place in `layout.rows.LOCKED`
     rank: tuple[int, ...] = ()
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ptcalc.engine.covers import BLOCKS, EXACT, RANDOM
 from ptcalc.policies.mshare import Mshare
-from ptcalc.timeline.changes import freed, merged, unhooked
+from ptcalc.timeline.changes import freed, merged, owned, unhooked
 from ptcalc.timeline.ground import HUGETLB, Piece
 from ptcalc.timeline.hugetlb import put_anew
 from ptcalc.timeline.leaves import leaves_of, mapped, split
@@ -66,6 +66,11 @@ def _moved(world: World, life: Life, vmas: Intervals[Vma], lo: int, hi: int, by:
         (a + vma.moved, b + vma.moved, a + by, ground.rows[vma.row].backing == HUGETLB)
         for a, b, vma in life.vmas.within(lo, hi)
     ]
+    mine = list(life.hooks)
+    for place, span in enumerate(map(ground.span, range(len(mine)))):
+        for start, end, _, _ in old:
+            mine[place] = owned(ground, world.tables, mine[place], start // span, -(-end // span))
+    life = replace(life, hooks=tuple(mine), figures={})
     new: list[list[Hook]] = [[] for _ in life.hooks]
     for start, end, target, hugetlb in old:
         if not hugetlb:

@@ -8,7 +8,7 @@ from ptcalc.layout.rows import BACKINGS, UFFD
 from ptcalc.policies.map_shared_pt import MapSharedPt
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import hugetlb
-from ptcalc.timeline.changes import Windows, advised, unhooked
+from ptcalc.timeline.changes import Windows, advised, owned, unhooked
 from ptcalc.timeline.ground import HUGETLB
 from ptcalc.timeline.leaves import lost, without_leaves
 from ptcalc.timeline.life import Hook, Life, mode, without
@@ -61,7 +61,8 @@ def dontneed(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int) -> Non
             huge = row.backing == PRIVATE and advised(row.thp, vma)
             if (reclaims or huge) and row.backing != HUGETLB:
                 span = ground.span(0)
-                hooks[0] = _own_without(hooks[0], -(-window[0] // span), window[1] // span)
+                first, last = -(-window[0] // span), window[1] // span
+                hooks[0] = _own_without(owned(ground, world.tables, hooks[0], first, last), first, last)
         after = without_leaves(ground, life, [(a, b) for a, b, _ in mine])
         after = replace(after, used=used, hooks=tuple(hooks), figures={})
         after = unhooked(ground, after, life.vmas, world.tables, shared)

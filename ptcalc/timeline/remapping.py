@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from ptcalc.engine.covers import EXACT
 from ptcalc.errors import InputError
-from ptcalc.layout.rows import BACKINGS, MADVISE, PROTECTIONS, UFFD
+from ptcalc.layout.rows import BACKINGS, LOCKED, MADVISE, PROTECTIONS, UFFD
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import reclaiming
 from ptcalc.timeline.changes import Windows, freed
@@ -20,11 +21,16 @@ from ptcalc.timeline.regions import (
     members,
     shares_in_common,
 )
+from ptcalc.timeline.runs import Run
 from ptcalc.timeline.world import Cohorts, World, changed
 from ptcalc.workload import events as kinds
 from ptcalc.workload.events import Chosen, Event, Part
+from ptcalc.workload.intervals import Intervals
+from ptcalc.workload.model import Range, Touch
 
-_REFAULTING = (kinds.Mprotect, kinds.Userfaultfd, kinds.Softdirty, kinds.Switch)
+# mm/madvise.c: madvise_dontneed_free_valid_vma, can_madv_lru_vma.
+_NOT_LOCKED = ("dontneed", "free", "cold", "pageout")
+_REFAULTING = (kinds.Mprotect, kinds.Userfaultfd, kinds.Softdirty, kinds.Mlock, kinds.Switch)
 
 
 def protect(world: World, event: Event, number: int) -> None:
@@ -45,7 +51,23 @@ def protect(world: World, event: Event, number: int) -> None:
     def protected(vma: Vma) -> Vma:
         return vma if world.joined(vma) else vma._replace(protection=protection)
 
+    writable = "w" in action.protection
+    copied = [(cohort, _locked_and_read(world, cohort.state.vmas, lo, hi)) for cohort in cohorts if writable]
     _change(world, event, cohorts, lo, hi, protected)
+    for cohort, parts in copied:
+        runs = [(row, Run(EXACT, a, b, 0, 0, 0, 0, True, world.written.next_domain())) for a, b, row in parts]
+        if runs:
+            world.let([cohort], lambda life, many, runs=runs: world.access(life, runs, many))  # type: ignore[misc]
+
+
+def _locked_and_read(world: World, vmas: Intervals[Vma], lo: int, hi: int) -> list[tuple[int, int, int]]:
+    """Return parts of VMAs whose pages are all copied once they may be written (mm/mprotect.c:mprotect_fixup)."""
+    rows = world.ground.rows
+    return [
+        (a, b, vma.row)
+        for a, b, vma in vmas.within(lo, hi)
+        if LOCKED[vma.locked] == "yes" and not rows[vma.row].shared and "w" not in PROTECTIONS[vma.protection]
+    ]
 
 
 def _change(world: World, event: Event, cohorts: Cohorts, lo: int, hi: int, new: Callable[[Vma], Vma]) -> None:
@@ -122,6 +144,10 @@ def advise(world: World, event: Event, number: int) -> None:
     cohorts = world.population.choose(action.who, number)
     group = world.written.group_number(action.who.group)
     lo, hi = window_of(world, group, action.part)
+    locked = any(vma.locked for cohort in cohorts for _, _, vma in cohort.state.vmas.within(lo, hi))
+    if locked and action.advice in _NOT_LOCKED:
+        message = f"{action.advice} of locked memory fails (EINVAL)"
+        raise world.ground.context.workload.error(event.path, message, accepted="mlock with set: false before it")
     if action.advice == "dontneed":
         reclaiming.dontneed(world, cohorts, lo, hi)
     elif action.advice in ("free", "pageout"):
@@ -154,6 +180,24 @@ def track(world: World, event: Event, number: int) -> None:
     assert isinstance(action, kinds.Softdirty)
     on = action.on
     _per_process(world, event, number, action.who, action.part, lambda vma: vma._replace(softdirty=on), leaves=on)
+
+
+def lock(world: World, event: Event, number: int) -> None:
+    """mlock2, munlock: mm/mlock.c:mlock_fixup, which leaves hugetlb's VMAs as they are; mm/gup.c:__mm_populate."""
+    action = event.action
+    assert isinstance(action, kinds.Mlock)
+    group = world.written.group_number(action.who.group)
+    cohorts = world.population.choose(action.who, number)
+    lo, hi = window_of(world, group, action.part)
+    rows, locked = world.ground.rows, LOCKED.index(action.locked)
+    _change(
+        world, event, cohorts, lo, hi,
+        lambda vma: vma if rows[vma.row].backing == HUGETLB else vma._replace(locked=locked),
+    )  # fmt: skip
+    if action.locked == "yes":
+        whole = Touch("ranges", ranges=(Range(action.part.start, action.part.length),))
+        runs = world.written.runs_of(group, action.part.mapping, (whole,))
+        world.let(cohorts, lambda life, many: world.access(life, runs, many))
 
 
 def _per_process(

@@ -112,6 +112,23 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherEnd:
+    """Another answer to an open choice, followed through the same events: the first OOM, and the step of worst demand.
+
+    ``worst``: place of the step with the least headroom, whose demand and headroom (bytes) stand beside it.
+    """
+
+    name: str
+    value: str
+    first_oom: int | None
+    worst: int
+    demand_bytes: int
+    headroom_bytes: int
+    exact: bool
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyTimeline:
     """One policy's steps; ``firsts``: the first step at (or beyond) each level of risk, None if it never gets there."""
 
@@ -122,6 +139,7 @@ class PolicyTimeline:
     steps: tuple[Step, ...]
     firsts: tuple[tuple[RiskLevel, int | None], ...]  # warning, critical, oom
     choices: tuple[tuple[str, str, str], ...] = ()  # (name, value in force, meaning)
+    bounds: tuple[OtherEnd, ...] = ()  # where the other answers to bounded choices differ
 
 
 @dataclass(frozen=True, slots=True)

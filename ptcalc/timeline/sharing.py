@@ -12,6 +12,7 @@ from ptcalc.timeline.mapcount import NOTHING, Claim, Spread, spreads_of, tally
 from ptcalc.timeline.result import Sharers
 from ptcalc.timeline.sets import hooked
 from ptcalc.timeline.world import World
+from ptcalc.workload.intervals import Intervals
 
 
 def sharers(world: World) -> Sharers | None:
@@ -33,7 +34,8 @@ def sharers(world: World) -> Sharers | None:
             low, high, total = 1.0, 1.0, here
         else:
             found = tally(users[key], world.ground.span(lowest)) if users[key] else NOTHING
-            low, high, total = found.least, found.most, found.total
+            drawn_alone = sum(times * each.expected for each, times in world.tables.present_alone(key))
+            low, high, total = found.least, found.most, found.total - drawn_alone
         least, most, hooks, tables = min(least, low), max(most, high), hooks + total, tables + here
     return Sharers(max(1, round(least)), max(hooks / tables, 1.0), max(1, round(most)))
 
@@ -44,8 +46,19 @@ def _users(world: World, keys: Iterable[Key]) -> dict[Key, Counter[Claim]]:
     for cohort in world.population:
         for key, claim in _claims(world, cohort.state).items():
             if key in found and claim.spreads:
-                found[key][claim] += cohort.count
+                found[key][_less_alone(world, key, claim) if world.ground.adopts(key) else claim] += cohort.count
     return found
+
+
+def _less_alone(world: World, key: Key, claim: Claim) -> Claim:
+    """Return what a process reaches of a set, less the tables that it certainly has alone."""
+    out = []
+    for each in claim.spreads:
+        shared = Intervals.of(each.lo, each.hi, True)
+        for lo, hi in world.tables.lone(key, each.lo, each.hi):
+            shared = shared.set(lo, hi, None)
+        out += [each._replace(lo=lo, hi=hi) for lo, hi, _ in shared]
+    return claim._replace(spreads=tuple(out))
 
 
 def _claims(world: World, life: Life) -> dict[Key, Claim]:

@@ -12,7 +12,6 @@ from ptcalc.policies import SegmentMemory
 from ptcalc.policies.base import Context
 from ptcalc.policies.residency import memory_of, pool_need
 from ptcalc.timeline.copies import common_copies, own_copies
-from ptcalc.timeline.figures import figures_of
 from ptcalc.timeline.guests import GuestsNow, guests_now
 from ptcalc.timeline.tables import NO_TABLES, Count
 from ptcalc.timeline.world import World
@@ -73,7 +72,7 @@ class Standing:
         exact, expected, needed = [0] * many, [0.0] * many, [0.0] * many
         whole_needed = [0] * many
         for cohort in self.world.population:
-            figures = figures_of(ground, cohort.state)
+            figures = self.world.figures(cohort.state)
             for place, (own, each) in enumerate(zip(figures.own, figures.allocations, strict=True)):
                 exact[place] += cohort.count * own.tables
                 expected[place] += cohort.count * own.expected

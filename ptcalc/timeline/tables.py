@@ -5,13 +5,13 @@ This is `ptcalc.engine`'s counting on a handful of rows at a time; intervals alo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ptcalc.engine.covers import BLOCKS, EXACT, Covers
-from ptcalc.engine.footprint import Footprint, LevelCovers
+from ptcalc.engine.footprint import Footprint, LevelCovers, as_columns
 from ptcalc.timeline.runs import Run, covers_of, touched_of
 
 
@@ -49,6 +49,25 @@ class Count(NamedTuple):
 NO_TABLES = Count(0, 0.0)
 
 
+def alone(owners: Sequence[tuple[Iterable[Reach], int]], span: int) -> list[Count]:
+    """Return, for each owner, the tables that one process of it reaches and nobody else does.
+
+    An owner: what each of so many processes reaches.
+    """
+    rows = [(reach, at) for at, (reaches, _) in enumerate(owners) for reach in reaches if reach.role != BLOCKS]
+    counts = [times for _, times in owners]
+    for reach in dict.fromkeys(reach for reaches, _ in owners for reach in reaches if reach.role == BLOCKS):
+        rows.append((reach, len(counts)))
+        counts.append(reach.times)
+    reached, by = [reach for reach, _ in rows], [at for _, at in rows]
+    footprint = _footprint_of(reached, by, len(counts), span, shared=True, adopting=True)
+    if footprint is None:
+        return [NO_TABLES] * len(owners)
+    found = footprint.alone(0, as_columns(counts))[: len(owners), 0].tolist()
+    exact = [footprint.is_exact(counts, at) for at in range(len(owners))]
+    return [Count(round(each), 0.0) if sure else Count(0, each, False) for each, sure in zip(found, exact, strict=True)]
+
+
 def count(reaches: Mapping[Reach, int], span: int, *, shared: bool) -> Count:
     """Return the distinct tables that some processes reach together (``shared``), or that one process has.
 
@@ -81,18 +100,24 @@ def _footprint(live: list[tuple[Reach, int]], span: int, *, shared: bool) -> tup
     """Return reaches as the engine counts them, with the numbers of its groups: the first is one process."""
     numbers = sorted({times for _, times in live})
     group = {times: at + 1 for at, times in enumerate(numbers)}
-    rows, owner = [], []
-    for at, (reach, times) in enumerate(live):
+    owner = [group[times] if shared or reach.role == BLOCKS else 0 for reach, times in live]
+    return _footprint_of([reach for reach, _ in live], owner, len(numbers) + 1, span, shared=shared), [1, *numbers]
+
+
+def _footprint_of(
+    reaches: Sequence[Reach], owner: Sequence[int], groups: int, span: int, *, shared: bool, adopting: bool = False
+) -> Footprint | None:
+    """Return reaches as the engine counts them, each with the group that makes it; None if they reach no table."""
+    rows = []
+    for at, reach in enumerate(reaches):
         for cover in covers_of(reach.run, span):
             lo, hi = max(cover.lo - reach.shift, reach.lo), min(cover.hi - reach.shift, reach.hi)
             if lo < hi:
                 anchor = cover.anchor - reach.shift * span if cover.stride else 0
                 rows.append((at, lo, hi, cover.log_empty, cover.held, anchor, cover.stride, reach.role))
-        owner.append(group[times] if shared or reach.role == BLOCKS else 0)
     if not rows:
-        return None, []
+        return None
     run, low, high, log, held, anchors, stride, role = zip(*rows, strict=True)
-    groups = len(numbers) + 1
     scope = groups if shared else 0
     many = len(rows)
     found = Covers(
@@ -102,8 +127,8 @@ def _footprint(live: list[tuple[Reach, int]], span: int, *, shared: bool) -> tup
     )  # fmt: skip
     axes = np.arange(groups + 1)
     level = LevelCovers("", span, found, axes, np.zeros(groups + 1, np.int64), np.zeros(groups + 1, bool))
-    footprint = Footprint([level], touched_of([reach.run for reach, _ in live], owner), groups)
-    return footprint, [1, *numbers]
+    scopes = (np.arange(groups + 1) == groups,) if adopting else ()
+    return Footprint([level], touched_of([reach.run for reach in reaches], owner), groups, adopting=scopes)
 
 
 def _union(parts: Iterable[tuple[int, int]]) -> int:

@@ -46,6 +46,9 @@ def _words(event: Event, workload: Workload) -> str:  # noqa: C901  # a case for
             return f"{_who(who)} {what}: {_part(who, part, workload)}"
         case kinds.Softdirty(who, part, on):
             return f"{_who(who)} soft-dirty {'on' if on else 'off'}: {_part(who, part, workload)}"
+        case kinds.Mlock(who, part, locked):
+            what = {"no": "munlock", "yes": "mlock", "on_fault": "mlock on fault"}[locked]
+            return f"{_who(who)} {what} {_part(who, part, workload)}"
         case kinds.Switch(who, mapping, sharing):
             where = "" if mapping is None else f" for {_name(who, mapping, workload)}"
             return f"{_who(who)} page-table sharing {sharing}{where}"

@@ -9,7 +9,6 @@ from ptcalc.engine.numbers import Number
 from ptcalc.risk.config import Config
 from ptcalc.risk.ledger import process_costs
 from ptcalc.timeline.copies import freed_by_one
-from ptcalc.timeline.figures import figures_of
 from ptcalc.timeline.resident import rss_of
 from ptcalc.timeline.result import ClassState, Victim
 from ptcalc.timeline.world import World
@@ -36,7 +35,7 @@ def classes(
     for cohort in world.population:
         group = workload.processes[cohort.group]
         number = numbers[cohort.group]
-        figures, rss = figures_of(world.ground, cohort.state), rss_of(world, cohort.state)
+        figures, rss = world.figures(cohort.state), rss_of(world, cohort.state)
         private = group.private
         if group.private_cap is not None:
             private = min(private, group.private_cap // max(int(counts[number]), 1))

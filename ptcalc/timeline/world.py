@@ -13,6 +13,7 @@ from ptcalc.policies.map_shared_pt import MapSharedPt
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import walking
 from ptcalc.timeline.changes import NO_ACCESS, touch, unhooked
+from ptcalc.timeline.figures import Figures, figures_of, with_alone
 from ptcalc.timeline.ground import HUGETLB, Ground, Piece
 from ptcalc.timeline.guests import after_touch
 from ptcalc.timeline.hugetlb import found
@@ -61,8 +62,8 @@ class World:
 
     def arrive(self, group: str, count: int, label: str, history: int, life: Life) -> None:
         """Add processes."""
-        self.population.add(group, count, label, history, life)
-        self.tables.change(life, count)
+        # Of equal states one stands for all.
+        self.tables.change(self.population.add(group, count, label, history, life).state, count)
         self.pagecache.bring(life, count)
 
     def become(self, cohort: Cohort[Life], life: Life) -> None:
@@ -201,7 +202,7 @@ class World:
         return after if written.second_level == "none" else after_touch(after, tuple(runs))
 
     def newborn(self, group: int, *, written: bool, count: int) -> Life:
-        """Return a process as it begins: it maps what the file says and touches it, or nothing."""
+        """Return a process as it begins: it maps what the file says and touches it, or nothing but what it locks."""
         known = self._fresh.get((group, written))
         if known is not None and known[0] == self.ground.epoch:
             return known[1]
@@ -211,10 +212,10 @@ class World:
         life = Life(group, vmas, Intervals(), nothing, nothing, guest=guest if guest is None or written else ())
         # What the top of the mappings alone needs, and then what is touched.
         life = touch(self.ground, life, [Piece(lo, hi, vma) for lo, hi, vma in vmas], (), count)
-        if written:
-            for reads in (True, False):
-                runs = [(row, run) for row, run in self.written.runs(group) if self.ground.rows[row].write != reads]
-                life = self.access(life, runs, count, write="read" if reads else None)
+        touched = self.written.runs(group) if written else self.written.locked_runs(group)
+        for reads in (True, False):
+            runs = [(row, run) for row, run in touched if self.ground.rows[row].write != reads]
+            life = self.access(life, runs, count, write="read" if reads else None)
         if not any(vma.rank or self.ground.rows[vma.row].thp == THP.index("advise") for _, _, vma in vmas):
             self._fresh[group, written] = self.ground.epoch, life
         return life
@@ -299,6 +300,14 @@ class World:
             known = life.figures["segments"] = {rows[vma.row].segment for _, _, vma in life.vmas}
         return known  # type: ignore[return-value]
 
+    def figures(self, life: Life) -> Figures:
+        """Return what one process in a state shows and takes, with what it alone has of shared sets."""
+        figures = figures_of(self.ground, life)
+        if not self.ground.policy.adopts(self.ground.context):
+            return figures
+        alone = [self.tables.alone(life, place) for place in range(len(self.ground.levels))]
+        return with_alone(self.ground, figures, alone)
+
     def members_of(self, segment: int) -> int:
         """Return how many processes are members of a segment's region."""
         rows = self.ground.rows
@@ -321,8 +330,10 @@ class World:
         for cohort in self.population:
             life = cohort.state
             if any(each.key == key for each in life.left):
-                new = known.get(id(life)) or replace(life, left=_left_without(life.left, key, lo, hi), figures={})
-                known[id(life)] = cohort.state = new
+                if id(life) not in known:
+                    known[id(life)] = replace(life, left=_left_without(life.left, key, lo, hi), figures={})
+                    self.tables.rename(life, known[id(life)])
+                cohort.state = known[id(life)]
 
 
 def changed(world: World, life: Life, vmas: Intervals[Vma]) -> Life:

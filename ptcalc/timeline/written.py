@@ -64,6 +64,11 @@ class Written:
             return None
         return tuple(self._in_group(self.ground.layout.guest_runs, group))
 
+    def locked_runs(self, group: int) -> list[tuple[int, Run]]:
+        """Return those that locking touches, whatever the process does."""
+        rows, places = self.ground.rows, self.ground.layout.places
+        return [(row, run) for row, run in self.runs(group) if places[rows[row].mapping].mapping.locked == "yes"]
+
     def runs_of(
         self, group: int, mapping: int, touches: Iterable[Touch], domain: int | None = None
     ) -> list[tuple[int, Run]]:

@@ -388,6 +388,11 @@ class _Reader:
         self._change_nothing(who, event)
         return kinds.Softdirty(who, part, keys["set"])
 
+    def _mlock(self, path: Path, keys: dict[str, Any], event: int) -> Action:
+        who, _, part = self._about(path, keys)
+        self._change_nothing(who, event)
+        return kinds.Mlock(who, part, keys["set"])
+
     def _sharing(self, path: Path, keys: dict[str, Any], event: int) -> Action:
         who = self._who(path, keys)
         number = None if "mapping" not in keys else self._named(path, keys, who.group).number

@@ -13,6 +13,7 @@ from pydantic_core import SchemaValidator
 from ptcalc.errors import InputError, quote
 from ptcalc.workload.schema import (
     AMOUNT,
+    LOCKED,
     NAME,
     PATTERNS,
     PLACE,
@@ -64,6 +65,7 @@ ACTIONS: dict[str, dict[str, Schema]] = {
     "truncate": {"segment": NAME, "size": SIZE},
     "userfaultfd": {**_WHO, **_PART, "mode": words("none", "missing", "wp", "minor")},
     "softdirty": {**_WHO, **_PART, "set": TRUTH},
+    "mlock": {**_WHO, **_PART, "set": LOCKED},
     "sharing": {**_WHO, "mapping": NAME, "set": SHARING},
     "write_protect": {**_IN_SEGMENT, "set": TRUTH},
     "pressure": {"amount": SIZE},
@@ -81,6 +83,7 @@ _REQUIRED = {
     "madvise": ("group", "advice"),
     "userfaultfd": ("group", "mode"),
     "softdirty": ("group", "set"),
+    "mlock": ("group", "set"),
     "sharing": ("group", "set"),
     "write_protect": ("segment", "set"),
     "exit": ("group",),

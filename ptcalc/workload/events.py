@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
-from ptcalc.workload.model import Pattern, Sharing, Touch
+from ptcalc.workload.model import Locked, Pattern, Sharing, Touch
 from ptcalc.workload.source import Path
 
 Protection = Literal["none", "r", "rw", "rx", "rwx"]
@@ -159,6 +159,15 @@ class Softdirty:
 
 
 @dataclass(frozen=True, slots=True)
+class Mlock:
+    """A part is locked in memory, which touches all of it (``on_fault``: does not), or is no longer."""
+
+    who: Chosen
+    part: Part
+    locked: Locked
+
+
+@dataclass(frozen=True, slots=True)
 class Switch:
     """Page-table sharing is switched for processes (``mapping`` None) or for one of their mappings."""
 
@@ -191,7 +200,7 @@ class Mark:
 
 Action = (
     Start | Fork | Exit | TouchMore | Grow | Mprotect | Munmap | Mremap | Madvise | Punch | Truncate | Userfaultfd
-    | Softdirty | Switch | WriteProtect | Pressure | Mark
+    | Softdirty | Mlock | Switch | WriteProtect | Pressure | Mark
 )  # fmt: skip
 
 

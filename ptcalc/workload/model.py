@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Sharing = Literal["allow", "never"]
 Form = Literal["all", "none", "amount", "every", "ranges"]
 Pattern = Literal["scattered", "contiguous", "clustered"]
+Locked = Literal["no", "yes", "on_fault"]  # mlock2: VM_LOCKED, and with VM_LOCKONFAULT
 SecondLevel = Literal["none", "kvm", "vfio", "kvm+vfio"]
 
 
@@ -87,6 +88,7 @@ class Mapping:
     written_access: Literal["read", "write"] | None = None
     page_table_sharing: Sharing = "allow"
     softdirty: bool = False
+    locked: Locked = "no"
     userfaultfd: Literal["none", "missing", "wp", "minor"] = "none"
     second_level: SecondLevel = "none"
     guest_address: int | None = None
@@ -99,7 +101,12 @@ class Mapping:
 
     @property
     def touch(self) -> tuple[Touch, ...]:
-        """What is touched, a union; if the file does not say, every page, with protection none no page."""
+        """What is touched, a union; if the file does not say, every page, with protection none no page.
+
+        Who locks memory touches all of it (mm/gup.c:__mm_populate), as far as it may be accessed.
+        """
+        if self.locked == "yes" and self.protection != "none":
+            return EVERY_PAGE
         if self.written_touch is None:
             return NO_PAGE if self.protection == "none" else EVERY_PAGE
         return self.written_touch
@@ -107,7 +114,7 @@ class Mapping:
     @property
     def touch_stated(self) -> bool:
         """Whether the file says what is touched."""
-        return self.written_touch is not None
+        return self.written_touch is not None or self.locked == "yes"
 
     @property
     def access(self) -> Literal["read", "write"]:

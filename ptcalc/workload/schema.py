@@ -65,6 +65,15 @@ def _truth(value: object) -> bool:
     raise InputError(f"{_shown(value)} is neither true nor false", accepted="true or false")
 
 
+def _locked(value: object) -> str:
+    if isinstance(value, str) and value.strip() == "on_fault":
+        return "on_fault"
+    try:
+        return "yes" if _truth(value) else "no"
+    except InputError as error:
+        raise InputError(error.message, accepted="true, false or on_fault") from None
+
+
 def _name(value: object) -> str:
     accepted = f"a text of 1 to {MAX_NAME} characters"
     if not isinstance(value, str):
@@ -224,7 +233,7 @@ def _nodes(value: object) -> int:
 
 SIZE, POSITIVE, PLACE = accepted_by(parse_size), accepted_by(_positive), accepted_by(parse_address)
 COUNT, SOME, TRUTH, NAME = accepted_by(parse_count), accepted_by(_some), accepted_by(_truth), accepted_by(_name)
-AMOUNT, SHARING = accepted_by(parse_amount), words("allow", "never")
+AMOUNT, SHARING, LOCKED = accepted_by(parse_amount), words("allow", "never"), accepted_by(_locked)
 
 _RANGE: Schema = {
     "type": "call",
@@ -269,6 +278,7 @@ _MAPPING = _fields(
         "written_access": words("read", "write"),
         "page_table_sharing": SHARING,
         "softdirty": TRUTH,
+        "locked": LOCKED,
         "userfaultfd": words("none", "missing", "wp", "minor"),
         "second_level": words("none", "kvm", "vfio", "kvm+vfio"),
         "guest_address": PLACE,

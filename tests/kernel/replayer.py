@@ -113,6 +113,14 @@ class Player(mapper.Worker):
         if advice not in MAY_FAIL:
             checked(result, f"madvise {advice}")
 
+    def mlock(self, address: int, length: int, how: str) -> None:
+        """Lock or unlock."""
+        if how == "no":
+            checked(libc.munlock(ctypes.c_void_p(address), ctypes.c_size_t(length)), "munlock")
+        else:
+            on_fault = ctypes.c_uint(how == "on_fault")  # MLOCK_ONFAULT
+            checked(libc.mlock2(ctypes.c_void_p(address), ctypes.c_size_t(length), on_fault), "mlock2")
+
     def mremap(self, address: int, length: int, target: int) -> None:
         """Move."""
         checked(libc.mremap(address, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, target), "mremap")

@@ -181,6 +181,10 @@ KINDS: dict[str, tuple[Callable[[random.Random], Layout], str]] = {
         huge_tmpfs,
         "touch touch mprotect munmap dontneed mremap fork exit start punch truncate collapse nohugepage userfault",
     ),
+    "locked": (
+        base_pages,
+        "touch mlock mlock mlock mprotect mprotect munmap dontneed cold pageout mremap fork exit start punch truncate",
+    ),
     "private": (
         huge_private,
         "touch touch mprotect munmap dontneed free cold mremap fork exit start nohugepage hugepage collapse",
@@ -353,19 +357,31 @@ class Drawing:
         return None if found is None else ev.Madvise(found[0], found[2], advice)
 
     def draw_dontneed(self) -> Any:
-        return self.advice("dontneed")
+        return self.of_unlocked(self.advice("dontneed"))
+
+    def of_unlocked(self, event: Any) -> Any:
+        """Leave out what fails for locked memory."""
+        locked = event and any(a.locked != "no" for a in self.pieces(self.machine.fitting(event.who), event.part))
+        return None if locked else event
+
+    def draw_mlock(self) -> Any:
+        found = self.chosen()
+        if found is None or self.machine.ends or any(a.protection == "none" for a in self.pieces(found[1], found[2])):
+            return None
+        locked = self.rng.choice(("yes", "yes", "on_fault", "no"))
+        return ev.Mlock(found[0], found[2], locked)  # type: ignore[arg-type]
 
     def draw_cold(self) -> Any:
         found = self.chosen()
         if found is None or any(a.backing == "hugetlb" for a in self.pieces(found[1], found[2])):
             return None
-        return ev.Madvise(found[0], found[2], "cold")
+        return self.of_unlocked(ev.Madvise(found[0], found[2], "cold"))
 
     def draw_pageout(self) -> Any:
         found = self.chosen()
         if found is None or any(a.backing == "file" or self._huge(a) for a in self.pieces(found[1], found[2])):
             return None
-        return ev.Madvise(found[0], found[2], "pageout")
+        return self.of_unlocked(ev.Madvise(found[0], found[2], "pageout"))
 
     def draw_free(self) -> Any:
         found = self.chosen()

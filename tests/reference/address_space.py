@@ -41,6 +41,7 @@ class Area:
     madvise: str
     softdirty: bool
     userfaultfd: str
+    locked: str
     never: bool
     writes: bool
     independent: bool
@@ -55,7 +56,7 @@ class Area:
 
     def attributes(self, policy: str) -> tuple[object, ...]:
         """What two neighbours must have in common to be one VMA; page_table_sharing only where it exists."""
-        return (self.file, self.shared, self.protection, self.madvise, self.softdirty, self.userfaultfd,
+        return (self.file, self.shared, self.protection, self.madvise, self.softdirty, self.userfaultfd, self.locked,
                 self.never if policy in SWITCHABLE else None, self.va - self.offset)  # fmt: skip
 
     def places(self, pages: frozenset[int]) -> list[int]:
@@ -76,6 +77,12 @@ def up(value: int, unit: int) -> int:
 def down(value: int, unit: int) -> int:
     """Round down."""
     return value // unit * unit
+
+
+def writes(mapping: Any, segment: Any) -> bool:
+    """Whether what is touched at the beginning is written: locking writes to private memory that may be written."""
+    private = mapping.map == "private" or segment.backing == "private"
+    return mapping.access == "write" or (mapping.locked == "yes" and private and "w" in mapping.protection)
 
 
 def _mapped_shared(workload: Any, name: str) -> bool:
@@ -201,8 +208,9 @@ def _areas(workload: Any, name: str, policy: str, slots: dict[tuple[object, ...]
                     madvise=mapping.madvise,
                     softdirty=mapping.softdirty,
                     userfaultfd=mapping.userfaultfd,
+                    locked="no" if part.made_of.backing == "hugetlb" else mapping.locked,
                     never="never" in (mapping.page_table_sharing, group.page_table_sharing),
-                    writes=mapping.access == "write",
+                    writes=writes(mapping, segment),
                     independent=mapping.placement == "independent",
                     alignment=alignment,
                     canonical=mapping.address is None,

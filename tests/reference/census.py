@@ -34,7 +34,11 @@ class Census:
 def vmpte_of(machine: Machine, process: Process) -> int:
     """VmPTE of one process, in bytes: what it has hooked, shared or not; nothing of regions."""
     levels, _ = counted_by(version_of(machine.workload))
-    return TABLE * sum(level in levels for level, _ in process.tables)
+    shown = process.tables
+    if machine.policy == "file-shared" and machine.choices.get("file-shared.vmpte") == "once":
+        own = {place: table for place, table in process.tables.items() if not is_shared(machine, table)}
+        shown = dict({id(table): (place, table) for place, table in own.items()}.values())
+    return TABLE * sum(level in levels for level, _ in shown)
 
 
 def rss_of(machine: Machine, process: Process) -> int:
@@ -72,7 +76,7 @@ def copies_of(machine: Machine) -> dict[str, int]:
 
 def is_shared(machine: Machine, table: Table) -> bool:
     """Whether a table is one that processes share or could share as it stands."""
-    if table.key is None or table.kept:
+    if table.key is None or table.kept or table.lone:
         return table.kept
     return len(table.users) > 1 or any(
         (area := process.at(first)) is not None and machine.rules.share(area, table.level, first) is not None
@@ -137,6 +141,8 @@ def conserve(machine: Machine) -> None:
             assert above is None or (above, first // SPANS[above] * SPANS[above]) in process.tables
             if table.key is None:
                 assert len(table.users) == 1, "a private table of two processes"
+            elif table.lone:
+                assert len({number for number, _ in table.users}) == 1, "a table of one process that two have"
             elif table.kept:
                 assert machine.cache.get(table.key) is table, "a shared table that its file does not know"
         for chunk in process.leaves:
@@ -151,6 +157,8 @@ def conserve(machine: Machine) -> None:
             assert {number for number, _ in table.users} <= region.members
     tables = machine.all_tables()
     private = sum(not table.kept for table in tables)
-    kept = len(machine.cache) + sum(len(region.tables) for region in machine.regions.values())
+    kept = sum(table.kept for table in machine.cache.values()) + sum(
+        len(region.tables) for region in machine.regions.values()
+    )
     assert private + kept == len(tables)
     assert PAGE == TABLE

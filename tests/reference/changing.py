@@ -28,7 +28,12 @@ class Changing(Touching):
                 pages = range((area.offset + low - area.va) // PAGE, -(-(area.offset + high - area.va) // PAGE))
                 parts.update(dict.fromkeys(pages, action.protection))
             else:
+                copies = area.locked == "yes" and not area.shared and "w" not in area.protection
                 self._change(process, low, high, lambda a: replace(a, protection=action.protection))
+                if copies and "w" in action.protection:  # all pages at once (mprotect_fixup)
+                    calls = len(self.calls)
+                    self._access(self._between(process, low, high))
+                    del self.calls[calls:]
 
     def _of_part(self, process: Process, part: ev.Part) -> list[tuple[Piece, int, int]]:
         return list(process.pieces(part.mapping, part.start, part.start + part.length))
@@ -171,6 +176,12 @@ class Changing(Touching):
             self._change(process, low, high, lambda a: replace(a, softdirty=action.on), drop=False)
         self._leave(process)
 
+    def mlock(self, process: Process, action: ev.Mlock) -> None:
+        """Lock or unlock; VMAs of hugetlb stay as they are (mlock_fixup)."""
+        for area, low, high in self._of_part(process, action.part):
+            if area.backing != "hugetlb":
+                self._change(process, low, high, lambda a: replace(a, locked=action.locked), drop=False)
+
     def switch(self, process: Process, action: ev.Switch) -> None:
         """The switch of page-table sharing, of a process or of a mapping."""
         never = action.sharing == "never"
@@ -203,6 +214,9 @@ class Changing(Touching):
             for edge in (low, high):
                 if area.vma[0] < edge < area.vma[1] and edge % SPANS["pmd"]:
                     self._unshare_hugetlb(process, edge, edge + 1)
+        for (level, first), table in process.tables.items():
+            if table.lone and first < high and low < first + SPANS[level]:
+                self._key_anew(table, None)
         moved = self._move_hugetlb if area.backing == "hugetlb" else self._move_tables
         process.areas = [
             replace(a, va=a.va + delta, rank=(next(self.clock),)) if low <= a.va < high else a for a in process.areas

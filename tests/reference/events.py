@@ -30,8 +30,7 @@ class Machine(Changing):
         action = event.action
         if isinstance(action, ev.Start):
             started = self._create(action.who.group, action.who.count or 0, action.who.name, action.touch)
-            if action.touch == "written":
-                self._access(self._written(started))
+            self._access(self._written(started, only_locked=action.touch == "none"))
             self._seal(started)
         elif isinstance(action, ev.Fork):
             self.fork(action)
@@ -62,7 +61,11 @@ class Machine(Changing):
             for process in chosen:
                 self._call_change(process, action)
                 self._change_of(process, action)
-        side_effect = isinstance(action, (ev.Mprotect, ev.Userfaultfd, ev.Softdirty, ev.Mremap))
+            if isinstance(action, ev.Mlock) and action.locked == "yes":
+                calls = len(self.calls)
+                self._access(access for process in chosen for access in self._all_of(process, action.part))
+                del self.calls[calls:]  # the call itself touches them
+        side_effect = isinstance(action, (ev.Mprotect, ev.Userfaultfd, ev.Softdirty, ev.Mlock, ev.Mremap))
         side_effect |= isinstance(action, ev.Switch) and self.policy in SWITCHABLE  # elsewhere it is no switch at all
         if refault and (side_effect or (isinstance(action, ev.Madvise) and action.advice == "collapse")):
             lost = [p for p in self.processes if p in chosen or had[p.number] - self._mapped_by(p)]
@@ -82,6 +85,7 @@ class Machine(Changing):
             ev.Madvise: self.madvise,
             ev.Userfaultfd: self.userfaultfd,
             ev.Softdirty: self.softdirty,
+            ev.Mlock: self.mlock,
             ev.Switch: self.switch,
         }
         doing[type(action)](process, action)
@@ -91,7 +95,7 @@ class Machine(Changing):
         if isinstance(action, ev.Switch):
             return
         names = {ev.Mprotect: "protection", ev.Mremap: "address", ev.Madvise: "advice", ev.Userfaultfd: "mode"}
-        names |= {ev.Softdirty: "on"}
+        names |= {ev.Softdirty: "on", ev.Mlock: "locked"}
         more = [getattr(action, names[type(action)])] if type(action) in names else []
         stretches: list[list[int]] = []
         for _, low, high in self._of_part(process, action.part):
@@ -125,6 +129,8 @@ class Machine(Changing):
         for (level, first), table in list(process.tables.items()):
             if process.tables.get((level, first)) is not table or not (first < high and low < first + SPANS[level]):
                 continue
+            if table.lone:
+                continue
             if table.key is not None and table.key[0] == "file":
                 process.unhook(level, first)
             elif table.key is not None and table.key[0] == "map-shared-pt":
@@ -138,7 +144,11 @@ class Machine(Changing):
             process.drop_leaf(chunk)
         for level, first in list(process.tables) if self.reclaims() else ():
             inside = max(low, area.vma[0]) <= first and first + SPANS["pte"] <= min(high, area.vma[1])
-            if level == "pte" and inside and process.tables[level, first].key is None:
+            if (
+                level == "pte"
+                and inside
+                and (process.tables[level, first].key is None or process.tables[level, first].lone)
+            ):
                 process.unhook(level, first)
 
     def _dontneed_inside(self, area: Piece, start: int, end: int) -> None:
@@ -217,7 +227,7 @@ class Machine(Changing):
             self.calls.append((parent.number, "fork", child.number))
             self._join(child)
             copied = [a for a in parent.areas if not a.shared and a.anon]
-            child.areas = [a if a.userfaultfd == "none" else replace(a, userfaultfd="none") for a in child.areas]
+            child.areas = [replace(a, userfaultfd="none", locked="no") for a in child.areas]
             child.merge(self.policy)
             for area in copied:
                 self._copy(parent, child, area)

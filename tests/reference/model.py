@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -58,6 +59,8 @@ def count(workload: Any, policy: str, chooser: Chooser | None = None, choices: d
 
     tables: set[Key] = set()
     view: dict[tuple[str, int], set[Key]] = {}  # what each process would have if nothing were shared
+    kept: dict[tuple[str, int], set[Key]] = {}  # what no policy shares, and what is shared, of each process
+    reached: dict[tuple[str, int], set[tuple[str, Key]]] = {}
     cache: dict[tuple[object, ...], tuple[set[Key], set[Key], set[Key]]] = {}
     for (name, process, number), found in places.items():
         area = area_of(workload, layout, name, process, number)
@@ -69,12 +72,22 @@ def count(workload: Any, policy: str, chooser: Chooser | None = None, choices: d
         tables |= shared
         tables.update((name, process, *key) for key in private)
         own |= seen
+        kept.setdefault((name, process), set()).update(private)
+        reached.setdefault((name, process), set()).update(
+            (str(level), key) for level, key in shared if isinstance(key, tuple)
+        )
 
     levels = dict.fromkeys(LEVELS, 0)
     for key in tables:
         levels[_level(key)] += 1
     vmpte_levels, machine_levels = counted_by(version_of(workload))
     vmpte = {name: [0] * workload.processes[name].count for name in workload.processes}
+    if rules.choices.get("file-shared.vmpte") == "once":
+        users = Counter(key for shared in reached.values() for key in shared)
+        first_alone = rules.choices.get("file-shared.first_shared") == "second_mapper"
+        for who, own in view.items():
+            alone = {key for key in reached[who] if users[key] == 1 and first_alone and key[1][0] == "file"}
+            view[who] = {(key[0], key) for key in alone} | {key for key in own if key in kept[who]}
     for (name, process), own in view.items():
         vmpte[name][process] = TABLE * sum(str(level) in vmpte_levels for level, _ in own)
     return Counted(
@@ -321,7 +334,9 @@ def _sampler(seed: str) -> Chooser:
     return choose
 
 
-def every_outcome(workload: Any, policy: str, limit: int = 20_000) -> list[Counted]:
+def every_outcome(
+    workload: Any, policy: str, limit: int = 20_000, choices: dict[str, str] | None = None
+) -> list[Counted]:
     """Return the counts of every outcome of the random touches; all are equally likely.  ValueError above
     `limit`.
     """
@@ -349,5 +364,5 @@ def every_outcome(workload: Any, policy: str, limit: int = 20_000) -> list[Count
         def choose(*key: object, picked: dict[Any, tuple[int, ...]] = picked) -> Pick:
             return lambda candidates, wanted: [candidates[place] for place in picked[key]]
 
-        outcomes.append(count(workload, policy, choose))
+        outcomes.append(count(workload, policy, choose, choices))
     return outcomes

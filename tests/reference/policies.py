@@ -118,7 +118,8 @@ class Rules:
         # READING: the key is (file, protection) alone, so a nohugepage mapper shares the PMD table of one
         # that has none.
         alike = self.choices.get("file-shared.read_only") == "rw_set"
-        return ("file", area.file, "rw" if alike else area.protection, level, first - area.va + area.offset)
+        locked = area.locked if self.choices.get("file-shared.locked") == "own_set" else ""
+        return ("file", area.file, "rw" if alike else area.protection, locked, level, first - area.va + area.offset)
 
     def ends_with_its_file(self, area: Area, last: int) -> bool:
         """Whether a table that reaches beyond a VMA, to `last`, may be shared since there is no more of the file."""

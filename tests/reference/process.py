@@ -39,12 +39,13 @@ class Table:
         default_factory=dict
     )  # by number of the process and where it is hooked
     entries: set[tuple[Any, int, int]] = field(default_factory=set)
+    lone: bool = False  # of a file's: one process alone has had it, and it is its own so far
     below: dict[int, Table] = field(default_factory=dict)  # of a kept PMD table: PTE tables by place in its span
 
     @property
     def kept(self) -> bool:
         """Whether it belongs to a file or a region."""
-        return self.key is not None and self.key[0] != "hugetlb"
+        return self.key is not None and self.key[0] != "hugetlb" and not self.lone
 
 
 @dataclass(eq=False)
@@ -160,7 +161,7 @@ class Process:
         self.tables[level, first] = table
         table.users[self.number, first] = self
         above = self.tables.get(("pmd", first // SPANS["pmd"] * SPANS["pmd"]))
-        if level == "pte" and above is not None and above.kept:
+        if level == "pte" and above is not None and (above.kept or above.lone):
             above.below[first % SPANS["pmd"]] = table
 
     def unhook(self, level: str, first: int) -> None:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from ptcalc.workload import events as ev
-from tests.reference.address_space import PAGE, PMD_SIZE, SPANS, lay_out
+from tests.reference.address_space import PAGE, PMD_SIZE, SPANS, lay_out, writes
 from tests.reference.model import _best_classes, _touched_places
 from tests.reference.policies import Key, Rules, makes_huge, map_shared_pt_class, mshare_member
 from tests.reference.process import Piece, Process, Table, piece_of
@@ -19,6 +19,7 @@ LEVELS = ("pte", "pmd", "pud", "p4d")
 CHUNK = PMD_SIZE // PAGE
 DEFAULTS = {
     "file-shared.unused": "until_pressure",  # or last_user
+    "file-shared.first_shared": "at_once",  # or second_mapper
     "map-shared-pt.mprotect": "all",  # or unshare
     "today.pt_reclaim": "",  # yes or no; empty: what the kernel has
 }
@@ -140,13 +141,16 @@ class Touching:
 
     # --- touching
 
-    def _written(self, processes: list[Process]) -> Iterator[Access]:
+    def _written(self, processes: list[Process], only_locked: bool = False) -> Iterator[Access]:
         """What the file says of the beginning; where there is no protection, it was touched before that was taken."""
         for process in processes:
             group = self.workload.processes[process.group]
             for number, mapping in enumerate(group.mappings):
+                if only_locked and mapping.locked != "yes":
+                    continue
                 pages = self._pages(mapping, mapping.touch)
-                yield from self._reach(process, number, dict.fromkeys(pages, mapping.access == "write"), early=True)
+                write = writes(mapping, self.workload.segments[mapping.segment])
+                yield from self._reach(process, number, dict.fromkeys(pages, write), early=True)
 
     def _pages(self, mapping: Any, touches: Iterable[Any]) -> set[int]:
         whole = self.workload.segments[mapping.segment].size - mapping.offset
@@ -158,6 +162,19 @@ class Touching:
             mapping = self.workload.processes[process.group].mappings[number]
             pages = self._pages(mapping, touches)
             yield from self._reach(process, number, dict.fromkeys(pages, access != "read"))
+
+    def _all_of(self, process: Process, part: ev.Part) -> Iterator[Access]:
+        """Every page of a part, written where that may be (mm/gup.c:__mm_populate)."""
+        pages = range(part.start // PAGE, -(-(part.start + part.length) // PAGE))
+        yield from self._reach(process, part.mapping, dict.fromkeys(pages, True))
+
+    def _between(self, process: Process, low: int, high: int) -> Iterator[Access]:
+        """Every page from one address to another, written."""
+        for area in process.areas:
+            first = max(low, area.va) - area.va + area.offset
+            last = min(high, area.va + area.length) - area.va + area.offset
+            pages = range((first - area.stated) // PAGE, -(-(last - area.stated) // PAGE))
+            yield from self._reach(process, area.mapping, {area.first_page + page: True for page in pages})
 
     def _in_use(self, processes: list[Process]) -> Iterator[Access]:
         for process in processes:
@@ -302,10 +319,15 @@ class Touching:
             table = self._partner(process, area, first, key)
         elif key is not None:
             table = self.cache.get(key)
+            if table is not None and table.lone and not table.users:
+                table = None  # gone with the one who had it
+            elif table is not None and any(number != process.number for number, _ in table.users):
+                table.lone = False
         if table is None:
             own = ("hugetlb",) if area.backing == "hugetlb" and level == "pmd" else None
-            table = Table(level, own or key)
-            if table.kept and key is not None:
+            first_alone = self.choices["file-shared.first_shared"] == "second_mapper"
+            table = Table(level, own or key, lone=first_alone and key is not None and key[0] == "file")
+            if key is not None and (table.kept or table.lone):
                 self.cache[key] = table
         process.hook(level, first, table)
         return table
@@ -373,11 +395,24 @@ class Touching:
             if process.tables.get((level, first)) is not table:
                 continue
             area = process.at(first)
+            if table.lone:
+                self._key_anew(table, None if area is None else self.rules.share(area, level, first))
             if table.kept:
                 if area is None or self.rules.share(area, level, first) != table.key:
                     process.unhook(level, first)
             elif not process.mapped(first, SPANS[level]):
                 process.unhook(level, first)
+
+    def _key_anew(self, table: Table, key: Key | None) -> None:
+        """Let others find a table of one process under another key, if there is none; else they never do."""
+        if key == table.key:
+            return
+        if table.key is not None and self.cache.get(table.key) is table:
+            del self.cache[table.key]
+        table.key = None if key in self.cache else key
+        table.lone = table.key is not None
+        if table.key is not None:
+            self.cache[table.key] = table
 
     def _unshare_hugetlb(self, process: Process, low: int, high: int) -> None:
         """Drop hugetlb's shared tables in a range; the last user's stays and is its own (huge_pmd_unshare)."""
@@ -389,6 +424,9 @@ class Touching:
         """Free what nobody keeps."""
         for key, table in list(self.cache.items()):
             if table.users:
+                continue
+            if table.lone:
+                del self.cache[key]
                 continue
             if key[0] == "file" and self.choices["file-shared.unused"] == "last_user":
                 del self.cache[key]
