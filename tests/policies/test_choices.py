@@ -126,3 +126,59 @@ def test_shared_tables_count_for_each_sharer_or_for_none(value: str, shown: int)
 def test_an_answer_that_does_not_exist_is_refused(choices: dict[str, str]) -> None:
     with pytest.raises(ptcalc.InputError):
         ptcalc.estimate(ptcalc.loads(WORKLOAD), choices=choices)
+
+
+LOCKS = """
+version: 1
+name: locks
+host: {memory: 64 GiB}
+segments: {s: {size: 1 GiB, backing: shmem}}
+processes:
+  plain: {count: 3, mappings: [{segment: s, address: 0x8000000000}]}
+  locking: {count: 2, mappings: [{segment: s, address: 0x8000000000, touch: none, locked: %s}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("word", "locked", "expected"),
+    [
+        ("true", "ignored", 512 + 1 + 5),
+        ("true", "own_set", 2 * (512 + 1) + 5),  # locking has touched all of it
+        ("on_fault", "own_set", 512 + 1 + 3),
+        ("false", "own_set", 512 + 1 + 3),
+    ],
+)
+def test_what_is_locked_shares_by_choice(word: str, locked: str, expected: int) -> None:
+    assert expected == tables(LOCKS % word, locked=locked)
+
+
+ALONE = """
+version: 1
+name: alone
+host: {memory: 64 GiB}
+segments: {s: {size: 1 GiB, backing: shmem}}
+processes:
+  one: {count: 1, mappings: [{segment: s, address: 0x8000000000}]}
+  two: {count: 2, mappings: [{segment: s, address: 0x8000000000, protection: r, touch: {pages: 1, pattern: scattered}}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first_shared", "one", "two"),
+    [
+        ("at_once", 1, 1),  # a PUD table
+        # All 512 PTE tables and the PMD table of the writer; of two readers, each has a PTE table alone if the other has
+        # not drawn the same of 512, and both have the PMD table.
+        ("second_mapper", 1 + 512 + 1, 1 + 511 / 512),
+    ],
+)
+def test_who_has_a_table_alone_shows_it(first_shared: str, one: float, two: float) -> None:
+    answers = {"file-shared.first_shared": first_shared, "file-shared.vmpte": "once"}
+    estimate = ptcalc.estimate(ptcalc.loads(ALONE), policies=["file-shared"], choices=answers)
+    first, second = estimate.policies[0].processes
+
+    assert first.vmpte_bytes == one * TABLE and first.exact
+    assert second.vmpte_bytes == round(two) * TABLE and second.exact == (first_shared == "at_once")
+    assert first.marginal_bytes == one * TABLE
+    if not second.exact:
+        assert second.vmpte_sd_bytes == pytest.approx(TABLE * (511 / 512 / 512) ** 0.5, abs=1)

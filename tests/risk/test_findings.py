@@ -96,6 +96,7 @@ CASES: list[tuple[str, Document, Document]] = [
         sga(**mapping(page_table_sharing="allow")),
     ),
     ("sharing-switch-no-effect", sga(processes__server__page_table_sharing="never"), sga()),
+    ("events-left-out", sga(events=[{"mark": {}}]), sga()),
 ]
 
 

@@ -139,3 +139,62 @@ def test_the_victim_is_who_has_most_and_frees_little() -> None:
     # 300 GiB of shared pages count in full: RSS, private memory, VmPTE and a small process's tables.
     assert victim.badness_pages > 300 << 18
     assert victim.frees_bytes < 1 << 30
+
+
+def test_who_is_alone_has_tables_of_its_own_until_somebody_comes() -> None:
+    only = "  - exit: {group: server, count: 1499}\n"
+    few = "  - madvise: {group: server, start: 0, length: 300 GiB, advice: dontneed}\n"
+    both = ("  - start: {group: server, count: 1, touch: none}\n", only, few, "  - pressure: {}\n")
+    again = "  - touch: {group: server, count: 1, as: first, touch: all}\n"
+    comes = "  - touch: {group: server, touch: {ranges: [{start: 0, length: 2 MiB}]}}\n"
+    goes = "  - exit: {group: server, label: first}\n"
+    chosen = {"first_shared": "second_mapper"}
+    steps = follow("file-shared", *both, again, comes, goes, **chosen)
+
+    assert levels(steps[0]) == {"pte": (0, PTE, 0), "pmd": (0, PMD, 0), "pud": (1500, 0, 0)}
+    # Two are left, which have dropped all; what the cache had is given back.
+    assert "pte" not in levels(steps[4])
+    assert levels(steps[5])["pte"] == (PTE, 0, 0) and levels(steps[5])["pmd"] == (PMD, 0, 0)
+    assert levels(steps[6])["pte"] == (PTE - 1, 1, 0) and levels(steps[6])["pmd"] == (PMD - 1, 1, 0)
+    assert levels(steps[7])["pte"] == (0, 1, 0) and levels(steps[7])["pmd"] == (0, 1, 0)
+    shown = follow("file-shared", *both, again, comes, goes, vmpte="once", **chosen)
+    first = next(each for each in shown[6].classes if each.label == "first")
+    assert first.vmpte_bytes == (PTE - 1 + PMD - 1 + 1) * 4096  # and its PUD table
+    assert next(each for each in steps[6].classes if each.label == "first").vmpte_bytes == (PTE + PMD + 1) * 4096
+
+
+def test_locking_touches_all_of_a_part() -> None:
+    free = "  - madvise: {group: server, start: 0, length: 300 GiB, advice: dontneed}\n"
+    lock = "  - mlock: {group: server, count: 1, as: locked, start: 0, length: 1 GiB, set: true}\n"
+    fault = "  - mlock: {group: server, count: 1, as: later, start: 0, length: 1 GiB, set: on_fault}\n"
+    freed, locked, later = (levels(step) for step in follow("today", free, lock, fault)[1:])
+
+    assert locked["pte"][0] == freed.get("pte", (0, 0, 0))[0] + 512
+    assert later == locked
+    message = "dontneed of locked memory fails"
+    with pytest.raises(ptcalc.InputError, match=message):
+        follow("today", lock, "  - madvise: {group: server, label: locked, advice: dontneed}\n")
+    follow("today", lock, lock.replace("true", "false").replace("count: 1, as", "label"), free)
+
+
+def test_locked_memory_has_a_set_of_its_own_by_choice() -> None:
+    lock = "  - mlock: {group: server, count: 10, start: 0, length: 64 GiB, set: on_fault}\n"
+    ignored, apart = (follow("file-shared", lock, locked=value)[1] for value in ("ignored", "own_set"))
+
+    # Where it is split in two, both parts are whole tables.
+    assert levels(ignored)["pte"] == (0, PTE, 0)
+    assert levels(apart)["pte"] == (0, PTE + 32_768, 0) and levels(apart)["pmd"] == (0, PMD + 64, 0)
+
+
+def test_the_other_end_of_a_choice() -> None:
+    apart = HEAD.replace("0x100000000000", "0x100000100000")
+    workload = ptcalc.loads(apart + "  - exit: {group: server, count: 1400}\n")
+    (policy,) = ptcalc.follow_timeline(workload, policies=["file-shared"]).policies
+    other = {"file-shared.phases": "zero"}
+    (zero,) = ptcalc.follow_timeline(workload, policies=["file-shared"], choices=other).policies
+    (bound,) = policy.bounds
+
+    assert (bound.name, bound.value, bound.worst) == ("phases", "zero", 0)
+    assert bound.demand_bytes == zero.steps[0].memory.demand_bytes > policy.steps[0].memory.demand_bytes
+    assert (bound.first_oom, dict(zero.firsts)["oom"], dict(policy.firsts)["oom"]) == (0, 0, None)
+    assert [each.value for each in zero.bounds] == ["every"]

@@ -43,6 +43,7 @@ ACCEPTED = {
     ("segments",): set(),
     ("segments", "sga", "locked"): {"true"},
     ("processes", "server", "mappings", 0, "softdirty"): {"true"},
+    ("processes", "server", "mappings", 0, "locked"): {"true"},
     ("processes", "server", "mappings"): {"empty list"},
     ("processes", "server", "oom_score_adj"): {"negative"},
     ("host", "hugepages"): {"empty mapping"},
