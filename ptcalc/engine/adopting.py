@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptcalc.engine.covers import BLOCKS, FIRM, TOUCHES, Touched
-from ptcalc.engine.listed import Listed, covariance
-from ptcalc.engine.variance import Uncertain, draws, held_slots, variance
+from ptcalc.engine.listed import Listed, covariance, joint_less_product
+from ptcalc.engine.variance import Uncertain, draws, held_slots, joint_log
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+_KINDS = 2048  # of tables of which each is compared with each
 
 
 def alone(part: Uncertain, touched: Touched, counts: Floats) -> Iterator[tuple[Ints, Ints, Floats]]:
@@ -81,7 +82,7 @@ def variance_alone(
     """Return the variance of the weighted tables that one process of a group has: in its home, and alone in sets.
 
     A table is its alone where all others leave it empty, less where all do; ``counts`` has shape (groups,).  Many
-    tables (`listed.MOST`), and those that huge pages take away, are taken as independent of each other.
+    tables (`listed.MOST`) are taken as apart from each other, whatever their level, and many kinds as independent.
     """
     # The process's own draws, apart from those that the others of its group make.
     own = (touched.group == group) & (touched.each | (touched.drawn == 0) | (counts[group] == 1))
@@ -107,16 +108,37 @@ def variance_alone(
         return 0.0
     domains, sample = draws([part.pair_run for part in signed], every)
     listed = Listed.of(signed, every, many, domains)
-    if listed is None:
-        total = variance(home, touched, np.ones(len(counts)))
-        for part in parts:
-            for row, who, probability in alone(part, touched, counts[:, None]):
-                p = probability[who == group, 0]
-                at = row[who == group]
-                total += float((part.count[at] * part.weight[at] ** 2 * p * (1 - p)).sum())
-        return total
-    _, times = held_slots(signed, every, many, domains)
-    return max(covariance(listed, listed, every.slots[sample], every.drawn[sample], times), 0.0)
+    held, times = held_slots(signed, every, many, domains)
+    slots, drawn = every.slots[sample], every.drawn[sample]
+    if listed is not None:
+        return max(covariance(listed, listed, slots, drawn, times), 0.0)
+    random = drawn > 0
+    empty = [part.log(every, many, TOUCHES, FIRM) for part in signed]
+    return _of_many(signed, empty, held[:, random], slots[random], drawn[random], times[random])
+
+
+def _of_many(
+    signed: Sequence[Uncertain], empty: Sequence[Floats], held: Ints, slots: Ints, drawn: Ints, times: Floats
+) -> float:
+    """Return the variance of many tables, kind by kind, as if none lay in another (see `variance_alone`)."""
+    logs = np.concatenate(empty)
+    size = np.concatenate([part.count * part.weight for part in signed])
+    pair = np.zeros((1, 1))
+    if len(size) <= _KINDS:
+        pair = joint_less_product(logs[:, None] + logs[None, :], joint_log(held, held, slots, drawn, times))
+    total = float(size @ pair @ size) if len(size) <= _KINDS else 0.0
+    # A table with itself is not two that are apart.  What others leave empty stands before what all do.
+    starts = np.cumsum([0, *(len(part.count) for part in signed)])
+    for at, part in enumerate(signed):
+        value = np.exp(empty[at])
+        here = np.arange(starts[at], starts[at + 1]) % len(pair)
+        square = part.count * part.weight**2
+        total += float((square * (value - value**2 - pair[here, here])).sum())
+        if part.weight[0] > 0:
+            there = np.arange(starts[at + 1], starts[at + 2]) % len(pair)
+            both = np.exp(empty[at + 1])  # all leave it empty, and so do the others
+            total -= float((2 * square * (both - value * both - pair[here, there])).sum())
+    return max(total, 0.0)
 
 
 def _moved(run: Ints, clone: Ints) -> Ints:

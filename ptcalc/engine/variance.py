@@ -156,7 +156,7 @@ def variance(parts: Sequence[Uncertain], touched: Touched, counts: Floats) -> fl
     random = drawn > 0
     held, slots, drawn, times = held[:, random], slots[random], drawn[random], times[random]
     if len(size) <= _PAIRWISE:
-        joint = _joint(held, held, slots, drawn, times)
+        joint = joint_log(held, held, slots, drawn, times)
         pair = joint_less_product(empty[:, None] + empty[None, :], joint)
         total += float(size @ pair @ size)
         own = np.diag(pair)
@@ -222,7 +222,7 @@ def _cross_levels(mine: Uncertain, all_: Uncertain, touched: Touched, group: int
     random = drawn > 0
     once = np.ones(int(random.sum()))
     both = empty_here[:, None] + empty_there[None, :]
-    apart = joint_less_product(both, _joint(here[:, random], there[:, random], slots[random], drawn[random], once))
+    apart = joint_less_product(both, joint_log(here[:, random], there[:, random], slots[random], drawn[random], once))
     total = float((mine.count * mine.weight) @ apart @ (all_.count * all_.weight))
     if all_.span >= mine.span:
         return total
@@ -263,7 +263,7 @@ def held_slots(parts: Sequence[Uncertain], touched: Touched, counts: Floats, dom
     return held, times
 
 
-def _joint(left: Ints, right: Ints, slots: Ints, drawn: Ints, times: Floats) -> Floats:
+def joint_log(left: Ints, right: Ints, slots: Ints, drawn: Ints, times: Floats) -> Floats:
     """Return log(P(both empty) / P(empty) P(empty)) for disjoint tables of two sets of rows, shape (A, B)."""
     total = np.zeros((len(left), len(right)))
     for at in range(len(slots)):
@@ -351,7 +351,7 @@ def _nested(
         # A slot larger than the upper table ties tables to neighbours of their parent as well.
         pairs = np.minimum(pairs * ties[at], low.count[near].astype(float) * high.count[at])
         both = empty_low[near] + empty_high[at]
-        joint = _joint(held_low[near], held_high[at : at + 1], slots, drawn, times)[:, 0]
+        joint = joint_log(held_low[near], held_high[at : at + 1], slots, drawn, times)[:, 0]
         apart = joint_less_product(both, joint)
         nested = np.exp(empty_high[at]) - np.exp(both)
         total += float((pairs * low.weight[near] * high.weight[at] * (nested - apart)).sum())

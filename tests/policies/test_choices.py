@@ -167,8 +167,8 @@ processes:
     ("first_shared", "one", "two"),
     [
         ("at_once", 1, 1),  # a PUD table
-        # All 512 PTE tables and the PMD table of the writer; of two readers, each has a PTE table alone if the other has
-        # not drawn the same of 512, and both have the PMD table.
+        # All 512 PTE tables and the PMD table of the writer; of two readers, each has a PTE table alone if the other
+        # has not drawn the same of 512, and both have the PMD table.
         ("second_mapper", 1 + 512 + 1, 1 + 511 / 512),
     ],
 )
