@@ -114,10 +114,18 @@ def on_this_machine(workload: Workload, host: Host) -> tuple[Workload, list[str]
             for name, group in here.processes.items()
         }
         here = replace(here, processes=groups)
+    if any(mapping.locked != "no" for group in here.processes.values() for mapping in group.mappings):
+        notes.append("memory is touched as if it were locked, and not locked, which needs a limit of its own")
+        here = replace(here, processes={name: _unlocked(group) for name, group in here.processes.items()})
     if any(mapping.second_level != "none" for group in here.processes.values() for mapping in group.mappings):
         notes.append("guests are left out: no virtual machine is started, and second-level tables are not compared")
         here = replace(here, processes={name: _without_guests(group) for name, group in here.processes.items()})
     return here, notes
+
+
+def _unlocked(group: ProcessGroup) -> ProcessGroup:
+    plain = (replace(mapping, locked="no", written_touch=mapping.touch) for mapping in group.mappings)
+    return replace(group, mappings=tuple(plain))
 
 
 def _without_guests(group: ProcessGroup) -> ProcessGroup:

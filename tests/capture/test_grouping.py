@@ -161,6 +161,17 @@ def test_segments(
     assert [(name, each.backing, each.page_size) for name, each in segments.items()] == ([segment] if segment else [])
 
 
+@pytest.mark.parametrize(("flags", "locked"), [("sh", "no"), ("sh lo", "on_fault"), ("sh lo lf", "on_fault")])
+def test_what_is_locked(flags: str, locked: str, tmp_path: Path) -> None:
+    """What is touched stands in the file, so that locking must not touch the rest."""
+    smaps = SMAPS.format("00:01", 4).replace(" sh\n", f" {flags}\n").replace("/x\n", "/SYSV0000002a (deleted)\n")
+    processes = {1: (status(1), line(0x7F0000000000, 2 * GIB, file=("00:01", 77, "/SYSV0000002a (deleted)")))}
+    found = captured(tmp_path, processes, {"proc/1/smaps": smaps}, detail="full")
+
+    (group,) = found.workload().processes.values()
+    assert [mapping.locked for mapping in group.mappings] == [locked]
+
+
 @pytest.mark.parametrize("detail", ["quick", "full"])
 def test_size_and_residency_of_sysv_memory(detail: Detail, tmp_path: Path) -> None:
     """/proc/sysvipc/shm knows what no mapping shows; swapped memory is demand as well."""
