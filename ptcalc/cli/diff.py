@@ -8,6 +8,7 @@ import click
 
 from ptcalc.cli.exports import export_options, read_exports, report
 from ptcalc.cli.options import arch_option, debug_option, examples, format_option, named, read_answers
+from ptcalc.cli.output import say_events
 from ptcalc.errors import CheckFailed
 from ptcalc.report.formats import DIFF
 
@@ -88,6 +89,9 @@ def command(
         allowed_growth=allowed,
         growth_of=growth_of or "page_tables",
     )
+    for side in (found.base, found.new):
+        if side.events_left_out:
+            say_events(side.file)
     report(DIFF, form, found, to_write, force=force)
     if found.failed:
         names = ", ".join(each.policy for each in found.growth if each.failed)

@@ -80,11 +80,16 @@ def say_left_out(document: Positions, varied: Iterable[str] = ()) -> None:
         click.echo(f"ptcalc: {printable(document.file)}: {what} taken; ptcalc estimate samples", err=True)
     events, _ = document.find(("events",)) if document.stated(("events",)) else (None, True)
     if events is not None and isinstance(events.value, list):
-        import click
+        say_events(document.file, len(events.value))
 
-        many = len(events.value)
-        what = f"{many:,} event{'s' if many > 1 else ''}: figures are of the beginning; ptcalc timeline follows them"
-        click.echo(f"ptcalc: {printable(document.file)}: {what}", err=True)
+
+def say_events(file: str, many: int | None = None) -> None:
+    """Say on standard error that a file has events (so many, if that is known), which nothing here follows."""
+    import click
+
+    what = "events" if many is None else f"{many:,} event{'s' if many > 1 else ''}"
+    told = f"{what}: figures are of the beginning; ptcalc timeline follows them"
+    click.echo(f"ptcalc: {printable(file)}: {told}", err=True)
 
 
 def say_refused(refusals: Iterable[Refusal]) -> None:

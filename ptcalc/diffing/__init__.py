@@ -108,7 +108,8 @@ def _why_not(base: Answered, new: Answered) -> str:
 
 def _side(side: Answered) -> Side:
     estimate = side.estimate
-    return Side(estimate.file, estimate.name, estimate.arch, estimate.kernel, estimate.processes, side.saved)
+    events = any(finding.code == "events-left-out" for finding in estimate.findings)
+    return Side(estimate.file, estimate.name, estimate.arch, estimate.kernel, estimate.processes, side.saved, events)
 
 
 def _figures(result: PolicyResult) -> tuple[int, ...]:

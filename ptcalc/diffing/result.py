@@ -26,6 +26,7 @@ class Side:
     kernel: str
     processes: int
     saved: bool
+    events_left_out: bool = False  # it has some, which its figures know nothing of
 
 
 @dataclass(frozen=True, slots=True)

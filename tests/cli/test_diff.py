@@ -96,3 +96,24 @@ def test_bad_input(
     assert out == ""
     assert said in err
     assert "Traceback" not in err
+
+
+def test_events_are_left_out_aloud(workload: Path, run: Run) -> None:
+    """Figures know nothing of events, which may be all that differs."""
+    with_events = workload.with_name("events.yaml")
+    with_events.write_text(WORKLOAD + "events: [{exit: {group: server, count: 1}}, {mark: {}}]\n")
+    result = run("diff", workload, with_events, "--policy", "today")
+
+    assert result.returncode == 0
+    said = f"ptcalc: {with_events}: events: figures are of the beginning; ptcalc timeline follows them\n"
+    assert result.stderr.decode() == said
+
+
+@pytest.mark.parametrize(
+    "arguments", [("explain",), ("solve", "--for", "processes"), ("sweep", "--vary", "host.used=1GiB")]
+)
+def test_who_shows_no_findings_says_so_too(arguments: tuple[str, ...], workload: Path, run: Run) -> None:
+    workload.write_text(WORKLOAD + "events: [{exit: {group: server, count: 1}}, {mark: {}}]\n")
+    result = run(arguments[0], workload, *arguments[1:])
+
+    assert "2 events: figures are of the beginning; ptcalc timeline follows them" in result.stderr.decode()
