@@ -66,14 +66,16 @@ def _known(workload: Workload) -> tuple[Policy, ...]:
 
 def _between_ends(policy: Policy, context: Context, config: Config) -> PolicyTimeline:
     """Follow a policy, and see how far it moves with other answers to what is shown between bounds."""
-    here = _follow(policy, context, config)
+    here, phases = _follow(policy, context, config)
     shown = [(step.memory.demand_bytes, step.risk) for step in here.steps]
     ends = []
     for choice in policy.choices:
         for value in choice.accepted if choice.bounded else ():
-            if value == policy.choice(choice.name, context):
+            # Phase 0 only, or a set for each: that comes to the same where there is no other.
+            alike = choice.name == "phases" and value == "zero" and phases <= {0}
+            if alike or value == policy.choice(choice.name, context):
                 continue
-            other = _follow(policy, context.choosing(f"{policy.name}.{choice.name}", value), config)
+            other, _ = _follow(policy, context.choosing(f"{policy.name}.{choice.name}", value), config)
             if [(step.memory.demand_bytes, step.risk) for step in other.steps] != shown:
                 worst = min(other.steps, key=lambda step: step.memory.headroom_bytes)
                 ends.append(
@@ -85,7 +87,8 @@ def _between_ends(policy: Policy, context: Context, config: Config) -> PolicyTim
     return replace(here, bounds=tuple(ends))
 
 
-def _follow(policy: Policy, context: Context, config: Config) -> PolicyTimeline:
+def _follow(policy: Policy, context: Context, config: Config) -> tuple[PolicyTimeline, set[int]]:
+    """Return the steps of a policy, and in which phases it had sets of shared tables."""
     world = beginning(policy, context)
     _, changes = policy.plan(context)
     applies = (*changes, *policy.changes(world.ground.layout, world.ground.view, replace(context, settled=None)))
@@ -100,7 +103,7 @@ def _follow(policy: Policy, context: Context, config: Config) -> PolicyTimeline:
         (level, next((step.event for step in steps if order[step.risk] >= order[level]), None))
         for level in RISK_ORDER[1:]
     ]
-    return PolicyTimeline(
+    found = PolicyTimeline(
         policy=policy.name,
         title=policy.title,
         availability=policy.availability,
@@ -109,6 +112,7 @@ def _follow(policy: Policy, context: Context, config: Config) -> PolicyTimeline:
         firsts=tuple(firsts),
         choices=tuple((choice.name, policy.choice(choice.name, context), choice.meaning) for choice in policy.choices),
     )
+    return found, world.tables.phases
 
 
 class _Follower:

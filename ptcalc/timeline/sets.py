@@ -39,6 +39,7 @@ class SharedTables:
         self.hooked: dict[Key, dict[Reach, int]] = {}
         self.idle: dict[Key, dict[Reach, int]] = {}
         self.adopted: dict[Key, Intervals[bool]] = {}
+        self.phases: set[int] = set()  # of all sets that there have been, against their files
         self._counted: dict[Key, SetTables] = {}
         self._lives: dict[Key, dict[int, tuple[Life, int]]] = {}  # who hooks tables of a set, by identity
 
@@ -49,6 +50,7 @@ class SharedTables:
         for key, reach in left(life):
             self._add(self.idle, key, reach, times)
         for key in {key for key, _ in hooked(life)}:
+            self.phases.update(key.name[-1:])
             lives = self._lives.setdefault(key, {})
             now = lives.pop(id(life), (life, 0))[1] + times
             if now:
