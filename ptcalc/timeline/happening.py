@@ -8,11 +8,13 @@ from dataclasses import replace
 from ptcalc.timeline import moving, reclaiming, remapping
 from ptcalc.timeline.changes import tidy
 from ptcalc.timeline.copies import forked
+from ptcalc.timeline.ground import HUGETLB
 from ptcalc.timeline.growing import grow_to
 from ptcalc.timeline.hugetlb import child_of
 from ptcalc.timeline.leaves import leaves_of, mapped
 from ptcalc.timeline.life import Hook, Life, Vma, mode
 from ptcalc.timeline.runs import OWN, Run
+from ptcalc.timeline.walking import leaf_place
 from ptcalc.timeline.world import Growing, World
 from ptcalc.workload import events as kinds
 from ptcalc.workload.events import Event
@@ -61,13 +63,16 @@ def _fork(world: World, event: Event, number: int) -> None:
     for lo, hi, vma in life.vmas:
         if not vma.copied:
             continue
-        for place, own in enumerate(life.hooks):
-            span = ground.span(place)
-            first, last = (lo + vma.moved) // span, -(-(hi + vma.moved) // span)
-            for hook in own:
+        row = ground.rows[vma.row]
+        for place in range(len(hooks)):
+            # Of hugetlb, tables are made above those with leaves alone (mm/hugetlb.c:copy_hugetlb_page_range).
+            by = leaf_place(ground, row.page) if row.backing == HUGETLB else place
+            ratio = ground.span(place) // ground.span(by)
+            first, last = (lo + vma.moved) // ground.span(by), -(-(hi + vma.moved) // ground.span(by))
+            for hook in life.hooks[by] if by <= place else ():
                 low, high = max(hook.lo, first), min(hook.hi, last)
                 if low < high and hook.scope is None:
-                    hooks[place].append(hook._replace(lo=low, hi=high))
+                    hooks[place].append(hook._replace(lo=low // ratio, hi=-(-high // ratio)))
         for start, end, leaf in leaves.within(lo, hi):
             for first, last, runs in () if leaf else mapped(life, start, end):
                 used = used.set(first, last, runs)

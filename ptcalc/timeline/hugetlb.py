@@ -43,7 +43,11 @@ class Offer(NamedTuple):
 
 
 def place_in_tree(rank: tuple[int, ...], number: int) -> tuple[int, ...]:
-    """Return where the VMA of the process of that number stands among those that begin at one place of the file."""
+    """Return where the VMA of the process of that number stands among those that begin at one place of the file.
+
+    A rank has what came before, the sign by which the numbers of processes count (a later child stands before an
+    earlier one), and the order among the VMAs of one process.
+    """
     *before, sign, order = rank
     return (*before, sign * number, order)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ptcalc.policies.map_shared_pt import MapSharedPt
 from ptcalc.policies.mshare import Mshare
+from ptcalc.timeline.leaves import lost
 from ptcalc.timeline.life import Hook, Key, Life, Vma, without
 from ptcalc.timeline.tables import Reach
 from ptcalc.workload.intervals import Intervals
@@ -118,10 +119,11 @@ def _neighbours(closed: Intervals[int], start: int, end: int, size: int) -> tupl
     return (low if low > 0 else None), (high if high < size else None)
 
 
-def leave_region(
-    world: World, life: Life, lo: int, hi: int, count: int, *, gone: bool = False, refault: bool = True
-) -> Life:
-    """Let a process leave the regions of the segments from lo to hi; it maps them by itself, unless ``gone``."""
+def leave_region(world: World, life: Life, lo: int, hi: int, count: int, *, gone: bool = False) -> Life:
+    """Let a process leave the regions of the segments from lo to hi; it maps them by itself, unless ``gone``.
+
+    What it uses of them has no table until it is touched again.
+    """
     ground = world.ground
     segments = {ground.rows[vma.row].segment for _, _, vma in life.vmas.within(lo, hi) if world.joined(vma)}
     windows = [(a, b, vma) for a, b, vma in life.vmas if ground.rows[vma.row].segment in segments and world.joined(vma)]
@@ -141,10 +143,10 @@ def leave_region(
             assert hook.scope is not None
             world.tables.leave(hook.scope.key, Reach(hook.run, hook.lo, hook.hi, 0, hook.role), count)
         kept.append(tuple(hook for hook in hooks if hook not in mine))
-    after = replace(life, vmas=vmas, used=used, inside=tuple(kept), figures={})
-    if gone or not refault:
-        return after
-    return world.again(after, count)
+    unmapped = life.unmapped
+    for a, b, _ in windows:
+        unmapped = lost(life, unmapped, a, b)
+    return replace(life, vmas=vmas, used=used, inside=tuple(kept), unmapped=unmapped, figures={})
 
 
 def forget_unused(world: World) -> None:

@@ -207,17 +207,17 @@ def _per_process(
     cohorts = world.population.choose(who, number)
     lo, hi = window_of(world, world.written.group_number(who.group), part)
     if leaves:
-        _leave(world, cohorts, lo, hi, refault=event.refault)
+        _leave(world, cohorts, lo, hi)
     _change(world, event, cohorts, lo, hi, new)
 
 
-def _leave(world: World, cohorts: Cohorts, lo: int, hi: int, *, refault: bool) -> None:
+def _leave(world: World, cohorts: Cohorts, lo: int, hi: int) -> None:
     if not isinstance(world.ground.policy, Mshare):
         return
     for cohort in cohorts:
         life = cohort.state
         if members(world, life, lo, hi):
-            world.become(cohort, leave_region(world, life, lo, hi, cohort.count, refault=refault))
+            world.become(cohort, leave_region(world, life, lo, hi, cohort.count))
             world.note("who keeps state of its own leaves the region and maps the segment with tables of its own")
     world.settle()
 
@@ -237,7 +237,7 @@ def switch(world: World, event: Event, number: int) -> None:
         rows = [world.ground.rows[row] for row in world.written.rows_of(group, mapping)]
         lo, hi = rows[0].start, rows[-1].end
         if not allow:
-            _leave(world, cohorts, lo, hi, refault=event.refault)
+            _leave(world, cohorts, lo, hi)
         _change(world, event, cohorts, lo, hi, lambda vma: vma._replace(allow=allow))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptcalc.timeline.ground import HUGETLB, Ground
+from ptcalc.timeline.ground import Ground
 from ptcalc.timeline.life import Vma
 from ptcalc.workload.intervals import Intervals
 
@@ -15,7 +15,7 @@ def bounds_of(ground: Ground, vmas: Intervals[Vma]) -> dict[int, tuple[int, int]
         row, lo, hi = ground.rows[vma.row], a + vma.moved, b + vma.moved
         flags = vma._replace(row=0, moved=0, copied=True, outside=False, allow=vma.allow if switched else True)
         alike = row.file, row.start - row.file_offset + vma.moved, row.shared, flags
-        if joined and joined[-1][1:3] == (lo, alike) and row.backing != HUGETLB:
+        if joined and joined[-1][1:3] == (lo, alike):  # of hugetlb, no two VMAs of a process have one rank
             joined[-1] = (joined[-1][0], hi, alike, [*joined[-1][3], a])
         else:
             joined.append((lo, hi, alike, [a]))

@@ -234,7 +234,8 @@ class Machine(Changing):
 
     def _copy(self, parent: Process, child: Process, area: Piece) -> None:
         for level, first in parent.tables:
-            if area.va < first + SPANS[level] and first < area.va + area.length and (level, first) not in child.tables:
+            here = area.va < first + SPANS[level] and first < area.va + area.length
+            if here and self._walked(parent, area, level, first) and (level, first) not in child.tables:
                 child.hook(level, first, Table(level, None))
         for (number, page), written in parent.used.items():
             found = parent.place_of(number, page)
@@ -249,6 +250,15 @@ class Machine(Changing):
                         if (number, page) in parent.copies:
                             child.copies[number, page] = parent.copies[number, page]
                         break
+
+    def _walked(self, process: Process, area: Piece, level: str, first: int) -> bool:
+        """Whether fork makes a table for that of the parent: of hugetlb, only those above tables with leaves
+        (mm/hugetlb.c: copy_hugetlb_page_range).
+        """
+        if area.backing != "hugetlb" or area.page != PMD_SIZE or level == "pmd":
+            return True
+        low, high = max(first, area.va), min(first + SPANS[level], area.va + area.length)
+        return any(name == "pmd" and at < high and low < at + SPANS[name] for name, at in process.tables)
 
     def exit(self, process: Process) -> None:
         """End."""
