@@ -80,6 +80,9 @@ class Covers:
     @classmethod
     def concatenate(cls, parts: list[Covers]) -> Covers:
         """Put the rows of several together."""
+        parts = [part for part in parts if len(part.run)] or parts[:1]
+        if len(parts) == 1:
+            return parts[0]
         return cls(*(_joined([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
     def moved(self, scope: Ints, shift: Ints, span: int) -> Covers:

@@ -440,13 +440,15 @@ def _number(keys: tuple[Ints, ...], may: Flags) -> Ints:
         part = key[may]
         low = int(part.min())
         width = int(part.max()) - low + 1
+        if width == 1:
+            continue  # tells nothing apart
         if int(code.max()) >= (1 << 62) // width:
             code = np.unique(code, return_inverse=True)[1]
         if int(code.max()) >= (1 << 62) // width:
             values, part = np.unique(part, return_inverse=True)
             low, width = 0, len(values)
         code = code * width + (part - low)
-    out[may] = np.unique(code, return_inverse=True)[1]
+    out[may] = np.unique(code, return_inverse=True)[1] if code.any() else 0
     return out
 
 

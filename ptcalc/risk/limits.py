@@ -118,7 +118,7 @@ def _last_that_fits(room: Callable[[int], int], start: int, end: int) -> int:
     """Return the largest step from 1 to `end` with room >= 0, or 0; room falls as steps grow.
 
     Demand is nearly linear in the steps, so that a straight line through two of them hits in a few trials
-    what halving needs two dozen for; every third trial halves all the same, which bounds the rest.
+    what halving needs two dozen for; every fourth trial halves all the same, which bounds the rest.
     """
     low, high = 0, end + 1  # low fits (0 is not tried here), high does not
     known: dict[int, int] = {}
@@ -134,7 +134,7 @@ def _last_that_fits(room: Callable[[int], int], start: int, end: int) -> int:
             high = trial
         first, last = (low, high) if low in known and high in known else (min(recent), max(recent))
         fall = known[first] - known[last]
-        if len(known) % 3 == 0:
+        if len(known) % 4 == 0:
             trial = (low + high) // 2
         elif fall > 0:
             trial = first + known[first] * (last - first) // fall
