@@ -80,6 +80,9 @@ class Covers:
     @classmethod
     def concatenate(cls, parts: list[Covers]) -> Covers:
         """Put the rows of several together."""
+        parts = [part for part in parts if len(part.run)] or parts[:1]
+        if len(parts) == 1:
+            return parts[0]
         return cls(*(_joined([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
     def moved(self, scope: Ints, shift: Ints, span: int) -> Covers:
@@ -125,11 +128,10 @@ def _chosen(column: NDArray[Any], at: NDArray[Any]) -> NDArray[Any]:
 
 
 def _joined(columns: list[NDArray[Any]]) -> NDArray[Any]:
-    columns = [column for column in columns if len(column)] or columns[:1]
     first = columns[0]
     if all(map(_is_constant, columns)) and all(column[0] == first[0] for column in columns):
         return np.broadcast_to(first[:1], (sum(map(len, columns)),))
-    return first if len(columns) == 1 else np.concatenate(columns)
+    return np.concatenate(columns)
 
 
 def covers(touched: Touched, span: int) -> Covers:

@@ -218,7 +218,8 @@ class View:
         if rule is not None and thp is None:
             # VMAs that share nothing are left as they are.
             cut = rule.may[self.run_vma[found.run]]
-            parts, found = [found.take(~cut)], found.take(cut)
+            if not cut.all():
+                parts, found = [found.take(~cut)], found.take(cut)
         vma = self.run_vma[found.run]
         edges = [found.clipped(np.int64(-(1 << 62)), first[vma]), found.clipped(last[vma], np.int64(1 << 62))]  # type: ignore[arg-type]
         inside = found.clipped(first[vma], last[vma])
@@ -446,7 +447,7 @@ def _number(keys: tuple[Ints, ...], may: Flags) -> Ints:
             values, part = np.unique(part, return_inverse=True)
             low, width = 0, len(values)
         code = code * width + (part - low)
-    out[may] = np.unique(code, return_inverse=True)[1]
+    out[may] = np.unique(code, return_inverse=True)[1] if code.any() else 0
     return out
 
 
