@@ -222,6 +222,8 @@ class Kernel(Machine):
     What a workload file says is the best case: one of those who touch is enough.
     """
 
+    in_turn = True
+
     def __init__(self, workload: Any, layout: Layout) -> None:
         self.filled = {name for name, segment in layout.segments.items() if segment.kind == "tmpfs" and segment.fill}
         super().__init__(workload, "today")
@@ -234,6 +236,12 @@ class Kernel(Machine):
                     for chunk in range(-(-area.file_size // HUGE)):
                         self.rules.huge.add((area.file, chunk))
                         self.held[area.file, chunk] = set(range(chunk * 512, chunk * 512 + 512))
+
+    def _touch(self, process: Process, area: Piece, place: int, write: bool) -> None:
+        super()._touch(process, area, place, write)
+        if area.backing == "hugetlb" and area.shared:
+            chunk = place // HUGE
+            self.held[area.file, chunk] = set(range(chunk * 512, chunk * 512 + 512))
 
     def decide(self, fresh: set[Any], accesses: list[Access]) -> None:
         """Let the first one decide."""

@@ -36,7 +36,12 @@ class Region:
 
 
 class Touching:
-    """The state of a workload under a policy, and the rules by which processes get tables."""
+    """The state of a workload under a policy, and the rules by which processes get tables.
+
+    `in_turn`: whether hugetlb pages are in memory from the touch on that brings them, not from the event on.
+    """
+
+    in_turn = False
 
     def __init__(self, workload: Any, policy: str, choices: dict[str, str] | None = None) -> None:
         self.workload, self.policy = workload, policy
@@ -220,7 +225,7 @@ class Touching:
             first = at // PMD_SIZE * CHUNK
             if area.backing in ("shmem", "file"):
                 held.update(range(first, first + CHUNK) if chunk in self.rules.huge else [at // PAGE])
-            elif area.backing == "hugetlb" and area.shared:
+            elif area.backing == "hugetlb" and area.shared and not self.in_turn:
                 held.update(range(first, first + CHUNK))
         self._call_touches([(*access[:4], access[4] and (access[1].shared or not again)) for access in accesses])
         for process, area, at, page, write in accesses:
@@ -302,7 +307,8 @@ class Touching:
         (mm/hugetlb.c:hugetlb_no_page).
         """
         if area.backing == "hugetlb":
-            return place // PAGE not in self.held.get((area.file, place // PMD_SIZE), set())
+            first = place // area.page * area.page // PMD_SIZE
+            return not any(self.held.get((area.file, first + n)) for n in range(area.page // PMD_SIZE))
         return area.backing == "private" and self._asks_huge(area, chunk)
 
     def _asks_huge(self, area: Piece, chunk: int) -> bool:
