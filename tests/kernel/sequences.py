@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import ptcalc
@@ -213,6 +214,7 @@ BEYOND = {
         hugetlb,
         "touch touch mprotect munmap dontneed fork exit start userfault missing softdirty nohugepage punch mremap",
     ),
+    "growing": (proposals, "grow grow touch mark mark fork exit start mprotect munmap dontneed punch sharing pressure"),
 }
 
 
@@ -266,7 +268,7 @@ class Drawing:
         self.workload = ptcalc.loads(layout.text())
         self.machine = Machine(self.workload, "today") if kind in BEYOND else Kernel(self.workload, layout)
         self.sequence = Sequence(layout)
-        self.room = 0
+        self.room = self.at = 0
         self.sequence.note(self.machine)
         for _ in range(length):
             self._draw()
@@ -275,7 +277,8 @@ class Drawing:
         tries = (getattr(self, "draw_" + self.rng.choice(self.names))() for _ in range(20))
         action = next((action for action in tries if action is not None), None)
         if action is not None:
-            self.take(ev.Event(action, refault=self.rng.random() < 0.7))
+            self.at += self.rng.choice((0, 2, 60, 600)) if "grow" in self.names else 0
+            self.take(ev.Event(action, Fraction(self.at), refault=self.rng.random() < 0.7))
 
     def take(self, event: ev.Event) -> None:
         """Let an event happen."""
@@ -422,7 +425,7 @@ class Drawing:
                 for place in range(area.offset + low - area.va, area.offset + high - area.va, PAGE):
                     if area.backing == "shmem" and not self.machine.held.get((area.file, place // HUGE)):
                         return None
-                    if place >= self.machine.ends.get(area.file[:2], place + 1) // HUGE * HUGE:
+                    if place >= self.machine.ends.get(area.file[:2], 1 << 62) // HUGE * HUGE:
                         return None
         return ev.Madvise(found[0], found[2], "collapse")
 
@@ -475,6 +478,18 @@ class Drawing:
 
     def draw_pressure(self) -> Any:
         return ev.Pressure(self.rng.choice((None, None, PAGE)))
+
+    def draw_grow(self) -> Any:
+        found = self.who()
+        if found is None:
+            return None
+        number = self.rng.randrange(len(self.workload.processes[found[0].group].mappings))
+        length = self.workload.processes[found[0].group].mappings[number].length
+        assert length is not None
+        # Whole pages at every whole second.
+        return ev.Grow(
+            found[0], number, 3600 * PAGE * self.rng.choice((1, 3)), min(length, self.rng.choice((MIB, 3 * MIB)))
+        )
 
     def draw_mark(self) -> Any:
         return ev.Mark()
