@@ -110,7 +110,7 @@ def _mapped_whole(world: World, cohort: Cohort[Life], huge: dict[int, Intervals[
             for lo, hi, leaf in leaves.within(low, high):
                 run = Run(EXACT, lo, hi, 0, 0, 0, 0, True, world.written.next_domain())
                 pieces += [] if leaf else [Piece(lo, hi, vma, (run,), written=False)]
-    return world.touched(before, pieces, cohort.count) if pieces else before
+    return world.reach(before, pieces, cohort.count) if pieces else before
 
 
 def _whole_chunks(

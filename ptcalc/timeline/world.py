@@ -21,7 +21,7 @@ from ptcalc.timeline.leaves import leaves_of, split
 from ptcalc.timeline.life import Hook, Key, Left, Life, Vma
 from ptcalc.timeline.pagecache import PageCache
 from ptcalc.timeline.regions import UNMAPPED, forget_unused
-from ptcalc.timeline.runs import Run
+from ptcalc.timeline.runs import NOBODY, Run
 from ptcalc.timeline.sets import SharedTables
 from ptcalc.timeline.written import Written
 from ptcalc.workload.events import Grow
@@ -225,15 +225,23 @@ class World:
     def again(self, life: Life, count: int) -> Life:
         """Let a process touch again what it uses and may still access: what has lost its tables gets others."""
         leaves = leaves_of(self.ground, life)
-        pieces = [
-            Piece(a, b, vma, runs)
-            for lo, hi, _ in life.vmas
-            for first, last, vma, _ in self.accessible(life, lo, hi)
-            for c, d, bare in leaves.within(first, last)
-            if not bare
-            for a, b, runs in life.used.within(c, d)
-        ]
+        pieces = []
+        for lo, hi, _ in life.vmas:
+            for first, last, vma, protection in self.accessible(life, lo, hi):
+                for c, d, leaf in leaves.within(first, last):
+                    for a, b, runs in () if leaf else life.used.within(c, d):
+                        pieces += self._as_used(a, b, vma, runs, writable="w" in PROTECTIONS[protection])
         return self.reach(life, pieces, count)
+
+    def _as_used(self, lo: int, hi: int, vma: Vma, runs: tuple[Run, ...], *, writable: bool) -> Iterator[Piece]:
+        """Yield what is touched again: what is private is written where the process has pages of its own, else read."""
+        if self.ground.rows[vma.row].shared:
+            yield Piece(lo, hi, vma, runs)
+            return
+        for own in (False, True):
+            mine = tuple(run for run in runs if (run.owner != NOBODY) == own)
+            if mine:
+                yield Piece(lo, hi, vma, mine, written=own and writable)
 
     def _others(self, life: Life) -> list[tuple[list[Piece], int]]:
         """Return what others have touched whose advice makes huge pages that this process would find."""
