@@ -225,7 +225,7 @@ class World:
     def again(self, life: Life, count: int) -> Life:
         """Let a process touch again what it uses and may still access: what has lost its tables gets others."""
         leaves = leaves_of(self.ground, life)
-        pieces = []
+        pieces: list[Piece] = []
         for lo, hi, _ in life.vmas:
             for first, last, vma, protection in self.accessible(life, lo, hi):
                 for c, d, leaf in leaves.within(first, last):
