@@ -486,6 +486,8 @@ class Drawing:
         number = self.rng.randrange(len(self.workload.processes[found[0].group].mappings))
         length = self.workload.processes[found[0].group].mappings[number].length
         assert length is not None
+        if any(a.protection == "none" for a in self.pieces(found[1], ev.Part(number, 0, length))):
+            return None
         # Whole pages at every whole second.
         return ev.Grow(
             found[0], number, 3600 * PAGE * self.rng.choice((1, 3)), min(length, self.rng.choice((MIB, 3 * MIB)))
