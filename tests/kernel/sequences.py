@@ -479,6 +479,10 @@ class Drawing:
     def draw_pressure(self) -> Any:
         return ev.Pressure(self.rng.choice((None, None, PAGE)))
 
+    def _accessible(self, process: Process, part: ev.Part) -> bool:
+        pieces = self.pieces([process], part)
+        return bool(pieces) and all(area.protection != "none" for area in pieces)
+
     def draw_grow(self) -> Any:
         found = self.who()
         if found is None:
@@ -486,7 +490,8 @@ class Drawing:
         number = self.rng.randrange(len(self.workload.processes[found[0].group].mappings))
         length = self.workload.processes[found[0].group].mappings[number].length
         assert length is not None
-        if any(a.protection == "none" for a in self.pieces(found[1], ev.Part(number, 0, length))):
+        part = ev.Part(number, 0, length)
+        if any(not self._accessible(process, part) for process in found[1]):
             return None
         # Whole pages at every whole second.
         return ev.Grow(
