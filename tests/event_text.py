@@ -11,10 +11,12 @@ NAMES: dict[type, str] = {
     ev.Munmap: "munmap", ev.Mremap: "mremap", ev.Madvise: "madvise", ev.Punch: "punch", ev.Truncate: "truncate",
     ev.Userfaultfd: "userfaultfd", ev.Softdirty: "softdirty", ev.Mlock: "mlock", ev.Switch: "sharing",
     ev.WriteProtect: "write_protect", ev.Pressure: "pressure", ev.Mark: "mark",
+    ev.Grow: "grow",
 }  # fmt: skip
 KEYS = {"on": "set", "sharing": "set", "locked": "set"}  # where the file has another word
 TRUTHS = {"yes": True, "no": False}
-PLAIN = ("protection", "address", "advice", "segment", "start", "length", "size", "mode", "into", "amount", "access")
+PLAIN = ("protection", "address", "advice", "segment", "start", "length", "size", "mode", "into", "amount", "access",
+         "rate", "until")  # fmt: skip
 
 
 def described(event: ev.Event) -> dict[str, Any]:
@@ -39,4 +41,5 @@ def described(event: ev.Event) -> dict[str, Any]:
         if value is not None:
             inside[KEYS.get(key, key)] = TRUTHS.get(value, value) if key == "locked" else value
     entry: dict[str, Any] = {NAMES[type(action)]: inside}
+    entry |= {"at": f"{event.at} s"} if event.at else {}
     return entry if event.refault else entry | {"refault": False}

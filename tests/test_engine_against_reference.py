@@ -81,18 +81,20 @@ def test_hugetlb(document: Document) -> None:
     agree(document)
 
 
+ANSWERS = {
+    "file-shared.chunks": ["whole", "file_end"],
+    "file-shared.read_only": ["own_set", "rw_set"],
+    "file-shared.ragged_pmd": ["share_ptes", "private"],
+    "file-shared.huge_leaves": ["shared", "private"],
+    "file-shared.locked": ["ignored", "own_set"],
+    "file-shared.first_shared": ["at_once", "second_mapper"],
+    "file-shared.vmpte": ["each", "once"],
+}  # to what the proposal leaves open, of which the model knows both
+
+
 def other_answers() -> st.SearchStrategy[dict[str, str]]:
-    """Draw answers to what the proposal leaves open, of which the model knows both."""
-    both = {
-        "file-shared.chunks": ["whole", "file_end"],
-        "file-shared.read_only": ["own_set", "rw_set"],
-        "file-shared.ragged_pmd": ["share_ptes", "private"],
-        "file-shared.huge_leaves": ["shared", "private"],
-        "file-shared.locked": ["ignored", "own_set"],
-        "file-shared.first_shared": ["at_once", "second_mapper"],
-        "file-shared.vmpte": ["each", "once"],
-    }
-    return st.fixed_dictionaries({name: st.sampled_from(values) for name, values in both.items()})
+    """Draw answers to what the proposal leaves open."""
+    return st.fixed_dictionaries({name: st.sampled_from(values) for name, values in ANSWERS.items()})
 
 
 def refusing_beside_willing() -> Document:

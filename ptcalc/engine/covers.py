@@ -128,11 +128,10 @@ def _chosen(column: NDArray[Any], at: NDArray[Any]) -> NDArray[Any]:
 
 
 def _joined(columns: list[NDArray[Any]]) -> NDArray[Any]:
-    columns = [column for column in columns if len(column)] or columns[:1]
     first = columns[0]
     if all(map(_is_constant, columns)) and all(column[0] == first[0] for column in columns):
         return np.broadcast_to(first[:1], (sum(map(len, columns)),))
-    return first if len(columns) == 1 else np.concatenate(columns)
+    return np.concatenate(columns)
 
 
 def covers(touched: Touched, span: int) -> Covers:

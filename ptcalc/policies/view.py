@@ -218,7 +218,8 @@ class View:
         if rule is not None and thp is None:
             # VMAs that share nothing are left as they are.
             cut = rule.may[self.run_vma[found.run]]
-            parts, found = [found.take(~cut)], found.take(cut)
+            if not cut.all():
+                parts, found = [found.take(~cut)], found.take(cut)
         vma = self.run_vma[found.run]
         edges = [found.clipped(np.int64(-(1 << 62)), first[vma]), found.clipped(last[vma], np.int64(1 << 62))]  # type: ignore[arg-type]
         inside = found.clipped(first[vma], last[vma])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ptcalc.engine.covers import BLOCKS
 from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.map_shared_pt import MapSharedPt
+from ptcalc.timeline import walking
 from ptcalc.timeline.changes import in_memory, reads_huge, using
 from ptcalc.timeline.ground import Ground, Piece, Row, hooks_of
 from ptcalc.timeline.life import Hooks, Life
@@ -37,8 +38,14 @@ def beginning(policy: Policy, context: Context) -> World:
     fixed = [view.reached(place, rule)[0].fixed for place in range(len(ground.levels))]
     grown = view.grown_vmpte()
     names = list(context.workload.processes)
-    for row, run in [each for group in present for each in written.runs(group)]:
-        ground.hold(row, run)
+    touched = [
+        Piece(run.lo, run.hi, rows[row].vma()._replace(row=row), (run,))
+        for group in present
+        for row, run in written.runs(group)
+    ]
+    world.pagecache.decide(touched)
+    for piece in touched:
+        ground.hold(piece.vma.row, *piece.runs)
     for group in present:
         used: Intervals[tuple[Run, ...]] = Intervals()
         vmas = written.vmas(group)
@@ -62,4 +69,5 @@ def beginning(policy: Policy, context: Context) -> World:
             guest=written.guest(group),
         )  # fmt: skip
         world.arrive(names[group], counts[group], "", world.population.history(WRITTEN), life)
+        walking.put(world, life, [Piece(run.lo, run.hi, rows[row].vma(), (run,)) for row, run in written.runs(group)])
     return world

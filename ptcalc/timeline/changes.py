@@ -15,7 +15,7 @@ from ptcalc.timeline.leaves import leaves_of, lost, with_leaves, without_leaves
 from ptcalc.timeline.life import EACH, Hook, Hooks, Left, Life, Scope, Vma, mode, without
 from ptcalc.timeline.runs import NOBODY, OWN, Run, cells_of
 from ptcalc.timeline.sets import SharedTables
-from ptcalc.timeline.vmas import bounds_of, copied_whole
+from ptcalc.timeline.vmas import bounds_of, copied_whole, settled
 from ptcalc.workload.intervals import Intervals
 
 Windows = list[tuple[int, int]]  # lo <= address < hi
@@ -317,7 +317,7 @@ def unhooked(
     go with it.  hugetlb's last user keeps its table as it is (mm/hugetlb.c:huge_pmd_unshare), and so does who alone
     ever had one where tables become shared with the second process.
     """
-    before, life = life, replace(life, vmas=copied_whole(ground, vmas), figures={})
+    before, life = life, replace(life, vmas=settled(ground, vmas), figures={})
     hugetlb = any(ground.rows[vma.row].backing == HUGETLB for _, _, vma in vmas)
     if not hugetlb and not any(hook.scope is not None for hooks in life.hooks for hook in hooks):
         return life

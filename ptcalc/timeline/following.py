@@ -121,7 +121,7 @@ class _Follower:
     def __init__(self, world: World, config: Config) -> None:
         self.world, self.config = world, config
         self._before = 0
-        self._walks: dict[int, tuple[object, Walk]] = {}
+        self._walks: dict[int, tuple[list[object], Walk]] = {}
         self._classes: dict[ClassState, ClassState] = {}  # most stay as they are from step to step
 
     def step(self, number: int) -> Step:
@@ -174,11 +174,9 @@ class _Follower:
 
     def _walk(self, segment: int, name: str) -> Walk:
         world = self.world
-        mark = tuple(
-            (id(cohort.state), cohort.count)
-            for cohort in world.population
-            if segment in world.segments_of(cohort.state)
-        )
+        mine = [each for each in world.population if segment in world.segments_of(each.state)]
+        # The states themselves: another may come to stand where one was that is gone.
+        mark = [world.ground.entries.changes, *((each.state, each.count) for each in mine)]
         known = self._walks.get(segment)
         if known is not None and known[0] == mark:
             return known[1]

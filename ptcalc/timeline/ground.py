@@ -15,6 +15,7 @@ from ptcalc.layout.rows import BACKINGS, THP, Layout, Rows, Runs
 from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.second_level import SecondLevels, second_levels
 from ptcalc.policies.view import Sets, Sharing, SharingRule, View
+from ptcalc.timeline.entries import Entries
 from ptcalc.timeline.life import Hook, Key, Scope, Vma
 from ptcalc.timeline.runs import Run, cells_of, runs_of
 from ptcalc.workload.intervals import Intervals
@@ -78,6 +79,7 @@ class Ground:
     by position).
     ``held``: pages of hugetlb files that shared mappings have brought in, by number of the page, as far as somebody
     maps the file private.
+    ``entries``: what shared sets map.
     ``epoch`` moves when new processes would find something else.
     """
 
@@ -93,6 +95,7 @@ class Ground:
     ends: dict[int, int] = field(default_factory=dict)
     regions: dict[int, Intervals[int]] = field(default_factory=dict)
     held: dict[int, Intervals[bool]] = field(default_factory=dict)
+    entries: Entries = field(default_factory=Entries)
     _backings: dict[int, int] = field(default_factory=dict)
 
     @property

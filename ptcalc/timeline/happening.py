@@ -31,6 +31,7 @@ def happen(world: World, event: Event, number: int) -> None:
     _EVENTS[type(event.action)](world, event, number)
     world.rejoin()
     world.tables.settle()
+    world.end_event()
 
 
 def _start(world: World, event: Event, number: int) -> None:
@@ -120,6 +121,7 @@ def _touch(world: World, event: Event, number: int) -> None:
     group = world.written.group_number(action.who.group)
     runs = world.written.runs_of(group, action.mapping, action.touch)
     cohorts = world.population.choose(action.who, number)
+    world.pagecache.decide([piece for each in cohorts for piece in world.pieces(each.state, runs, action.access)])
     world.let(cohorts, lambda life, count: world.touched(life, action.mapping, runs, count, write=action.access))
 
 

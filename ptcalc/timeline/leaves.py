@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ptcalc.engine.covers import RANDOM
 from ptcalc.layout.rows import BACKINGS
-from ptcalc.timeline.ground import Ground
+from ptcalc.timeline.ground import Ground, Row
 from ptcalc.timeline.life import Life, mode
 from ptcalc.timeline.runs import Run
 from ptcalc.timeline.vmas import bounds_of
@@ -17,6 +17,12 @@ _FILES = (BACKINGS.index("shmem"), BACKINGS.index("file"))
 WIDE = 1 << 62
 
 
+def may_have_leaves(ground: Ground, row: Row) -> bool:
+    """Tell whether the page cache may have huge pages of what a row maps: by the switches, or because of collapse."""
+    huge = row.thp or row.file in ground.huge
+    return bool(huge and row.backing in _FILES and ground.context.geometry.has_file_thp)
+
+
 def leaves_of(ground: Ground, life: Life) -> Intervals[bool]:
     """Return the axis of a process (as mapped) cut into what is mapped by PMD leaves (True) and the rest.
 
@@ -24,14 +30,14 @@ def leaves_of(ground: Ground, life: Life) -> Intervals[bool]:
     """
     geometry = ground.context.geometry
     out = Intervals.of(0, WIDE, False)
-    if not geometry.has_file_thp or not any(ground.rows[vma.row].thp for _, _, vma in life.vmas):
+    if not any(may_have_leaves(ground, ground.rows[vma.row]) for _, _, vma in life.vmas):
         return out
     size = geometry.thp_size
     wholes = bounds_of(ground, life.vmas)
     leaves: dict[tuple[int, int], Intervals[bool]] = {}  # by VMA
     for lo, hi, vma in life.vmas:
         row, whole = ground.rows[vma.row], wholes[lo]
-        if row.backing not in _FILES or (row.start + vma.moved - row.file_offset) % size:
+        if not may_have_leaves(ground, row) or (row.start + vma.moved - row.file_offset) % size:
             continue
         first, last = -(-whole[0] // size), whole[1] // size
         for start, end, runs in mapped(life, lo, hi):

@@ -17,7 +17,8 @@ from ptcalc.workload.intervals import Intervals
 class Vma(NamedTuple):
     """Attributes of a part of a mapping; ``row`` is its row in the layout, in whose terms numbers are.
 
-    ``copied``: has private pages (an anon_vma).  ``outside``: has left what its policy shares by joining (mshare).
+    ``copied``: has private pages (an anon_vma).  ``outside``: has left what its policy shares by joining (mshare), or
+    does not fit there (MAP_SHARED_PT).
     ``rank``, of hugetlb: where it stands among the VMAs that begin at one place of the file (see
     `ptcalc.timeline.hugetlb`); no two of a process are equal, so that what was split is never merged again.
     """

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ptcalc.engine.covers import EXACT
-from ptcalc.timeline.ground import Ground
+from ptcalc.engine.covers import EXACT, RANDOM
+from ptcalc.layout.rows import MADVISE, THP
+from ptcalc.timeline.ground import Ground, Piece
+from ptcalc.timeline.leaves import may_have_leaves
 from ptcalc.timeline.life import Life
-from ptcalc.timeline.runs import Run
+from ptcalc.timeline.runs import Run, cells_of
 from ptcalc.timeline.tables import Reach, count
 from ptcalc.workload.intervals import Intervals
 
 _WIDE = 1 << 62
+_ASKS, _REFUSES = MADVISE.index("hugepage"), MADVISE.index("nohugepage")
+_ADVISE, _WITHIN = THP.index("advise"), THP.index("within_size")
 
 
 @dataclass
@@ -20,12 +25,13 @@ class PageCache:
     """The memory of all segments, by their numbers; positions as mapped.
 
     ``absent``: pages that were punched out or cut off; ``touched``: what processes have touched of segments that hold
-    what is touched, with the number of those who have.
+    what is touched, with the number of those who have; ``drawn``: files of which pages are drawn.
     """
 
     ground: Ground
     absent: dict[int, Intervals[bool]] = field(default_factory=dict)
     touched: dict[int, dict[Run, int]] = field(default_factory=dict)
+    drawn: set[int] = field(default_factory=set)
 
     def bring(self, life: Life, times: int, before: Life | None = None) -> None:
         """Remember what processes touch that were in the state ``before``, and fill holes that were punched."""
@@ -52,6 +58,37 @@ class PageCache:
                         touched = self.touched.setdefault(row.segment, {})
                         at = part.moved(shift)
                         touched[at] = touched.get(at, 0) + (0 if run.domain in known and at in touched else times)
+
+    def decide(self, pieces: Sequence[Piece]) -> None:
+        """Settle which 2 MiB of files are huge pages that some touches together bring into memory.
+
+        One that asks for them is enough; they stay what they are until they leave.  Files with draws are left to the
+        engine's expectations.
+        """
+        ground, size = self.ground, self.ground.context.geometry.thp_size
+        touched: list[tuple[int, int, int, bool]] = []
+        for piece in pieces:
+            row = ground.rows[piece.vma.row]
+            if not row.thp or not may_have_leaves(ground, row):
+                continue
+            for run in piece.runs:
+                cut = run.cut(piece.lo, piece.hi)
+                if cut is not None and cut.kind == RANDOM:
+                    self.drawn.add(row.file)
+                elif cut is not None:
+                    last = int(ground.layout.file_size[row.file]) // size  # chunks that the file has as a whole
+                    for lo, hi in cells_of(cut.moved(row.file_offset - row.start), size):
+                        most = last if row.thp == _WITHIN and piece.vma.madvise != _ASKS else hi
+                        makes = piece.vma.madvise != _REFUSES and (row.thp != _ADVISE or piece.vma.madvise == _ASKS)
+                        touched.append((row.file, lo, max(min(hi, most), lo) if makes else lo, True))
+                        touched.append((row.file, lo, hi, False))
+        for file, lo, hi, huge in sorted(touched, key=lambda each: not each[3]):
+            if file not in self.drawn:
+                known = ground.huge.get(file, Intervals())
+                new = known.changed(lo * size, hi * size, lambda word: word, fill="always" if huge else "never")
+                if new != known:
+                    ground.huge[file] = new
+                    ground.epoch += 1
 
     def remove(self, segment: int, lo: int, hi: int) -> None:
         """Let pages of a segment leave (positions as mapped)."""

@@ -1,19 +1,21 @@
-"""Pages that leave: madvise, holes and truncation of segments, collapse into huge pages, memory pressure."""
+"""Pages that leave: madvise, holes and truncation of segments, memory pressure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
-from ptcalc.layout.rows import BACKINGS, UFFD
+from ptcalc.engine.covers import BLOCKS
+from ptcalc.layout.rows import BACKINGS
 from ptcalc.policies.map_shared_pt import MapSharedPt
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import hugetlb
 from ptcalc.timeline.changes import Windows, advised, owned, unhooked
-from ptcalc.timeline.ground import HUGETLB
-from ptcalc.timeline.leaves import lost, without_leaves
-from ptcalc.timeline.life import Hook, Life, mode, without
+from ptcalc.timeline.ground import HUGETLB, Ground
+from ptcalc.timeline.leaves import without_leaves
+from ptcalc.timeline.life import Hook, Life, Scope, without
 from ptcalc.timeline.regions import forget_in_region, members
-from ptcalc.timeline.runs import NOBODY, Run
+from ptcalc.timeline.runs import NOBODY, Run, cells_of
 from ptcalc.timeline.world import World
 from ptcalc.workload.intervals import Intervals
 from ptcalc.workload.population import Cohort
@@ -67,8 +69,8 @@ def dontneed(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int) -> Non
         after = replace(after, used=used, hooks=tuple(hooks), figures={})
         after = unhooked(ground, after, life.vmas, world.tables, shared)
         world.become(cohort, after)
-    if isinstance(ground.policy, MapSharedPt) and cohorts:
-        _forget_for_all(world, cohorts[0].state, lo, hi)
+    for cohort in cohorts if isinstance(ground.policy, MapSharedPt) else ():
+        _forget_for_all(world, cohort.state, lo, hi)
 
 
 def _own_without(hooks: tuple[Hook, ...], lo: int, hi: int) -> tuple[Hook, ...]:
@@ -79,25 +81,37 @@ def _own_without(hooks: tuple[Hook, ...], lo: int, hi: int) -> tuple[Hook, ...]:
 
 
 def _forget_for_all(world: World, life: Life, lo: int, hi: int) -> None:
-    """The entries of MAP_SHARED_PT tables go for all who share them; the tables stay."""
-    ground = world.ground
-    for a, b, vma in life.vmas.within(lo, hi):
-        row = ground.rows[vma.row]
-        if not world.shares_file(vma):
-            continue
-        start = ground.position(row, a)
+    """The entries of MAP_SHARED_PT tables that a process has hooked go for all who have; the tables stay."""
+    span = world.ground.span(0)
+    gone: dict[Scope, Intervals[bool]] = {}  # addresses, which are the same for all
+    for scope, first, last in _shared_windows(world.ground, life):
+        for a, b, vma in life.vmas.within(lo, hi):
+            low, high = max(first, a + vma.moved), min(last, b + vma.moved)
+            gone[scope] = gone.get(scope, Intervals()).set(low, high, True)
+    for scope, windows in gone.items():
+        for low, high, _ in windows:
+            world.ground.entries.cut(scope.key, low - scope.shift * span, high - scope.shift * span)
+            world.ground.epoch += 1
 
-        def forget(other: Life, row: int = row.file, start: int = start, size: int = b - a) -> Life:
-            used = other.used
-            for c, d, each in other.vmas:
-                known = ground.rows[each.row]
-                if known.file == row and world.shares_file(each):
-                    shift = ground.position(known, c) - c
-                    low, high = max(c, start - shift), min(d, start + size - shift)
-                    used = used.set(low, high, None) if low < high else used
-            return other if used == other.used else replace(other, used=used, figures={})
+    def forget(other: Life) -> Life:
+        used = other.used
+        for scope, first, last in _shared_windows(world.ground, other):
+            for low, high, _ in gone.get(scope, Intervals()).within(first, last):
+                for a, b, vma in other.vmas:
+                    used = used.set(max(a, low - vma.moved), min(b, high - vma.moved), None)
+        return other if used == other.used else replace(other, used=used, figures={})
 
-        world.each(list(world.population), forget)
+    world.each(list(world.population), forget)
+
+
+def _shared_windows(ground: Ground, life: Life) -> Iterator[tuple[Scope, int, int]]:
+    """Yield what the PTE tables of sets span that a process has hooked (addresses)."""
+    span = ground.span(0)
+    for hook in life.hooks[0]:
+        if hook.scope is not None and hook.role != BLOCKS:
+            for lo, hi in cells_of(hook.run, span):
+                if max(lo, hook.lo) < min(hi, hook.hi):
+                    yield hook.scope, max(lo, hook.lo) * span, min(hi, hook.hi) * span
 
 
 def punch(world: World, segment: str, lo: int, hi: int) -> None:
@@ -152,6 +166,7 @@ def _forget(world: World, segment: int, lo: int, hi: int, *, cows: bool) -> None
         return after if used == after.used else replace(after, used=used, figures={})
 
     world.each(list(world.population), forget)
+    world.clear(segment, lo, hi)
     hugetlb.dropped(world, segment, lo, hi)
     for file, start, end in ground.files_of(segment):
         if file in ground.held:
@@ -176,71 +191,6 @@ def _split_huge(world: World, segment: int, lo: int, hi: int) -> None:
         if new != known:
             ground.huge[file] = new
             ground.epoch += 1
-
-
-def collapse(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int, *, refault: bool) -> None:
-    """mm/khugepaged.c:collapse_file and retract_page_tables: the PTE tables of all who map the chunks go."""
-    ground, geometry = world.ground, world.ground.context.geometry
-    if not geometry.has_file_thp or geometry.thp_keeps_tables:
-        world.note(f"{geometry.name} has no huge pages that save tables")
-        return
-    chunks = _chunks(world, cohorts, lo, hi)
-    if not chunks:
-        world.note("no chunk of a huge page lies in the part: nothing is collapsed")
-        return
-    for file, parts in chunks.items():
-        for first, last, _ in parts:
-            ground.huge[file] = ground.huge.get(file, Intervals()).set(first, last, "always")
-    ground.epoch += 1
-    chosen = {id(cohort.state) for cohort in cohorts}
-
-    def collapsed(life: Life) -> Life:
-        after = _retracted(world, life, chunks)
-        return world.again(after, 1) if refault and (after is not life or id(life) in chosen) else after
-
-    world.each(list(world.population), collapsed)
-    for key in world.tables.sets:
-        if key.place == 0 and key.file in chunks:
-            for low, high, _ in chunks[key.file]:
-                world.forget_left(key, low // geometry.thp_size, high // geometry.thp_size)
-
-
-def _chunks(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int) -> dict[int, Intervals[bool]]:
-    """Return the whole huge pages of each file (offsets) that some processes map congruently from lo to hi."""
-    ground, size = world.ground, world.ground.context.geometry.thp_size
-    chunks: dict[int, Intervals[bool]] = {}
-    for cohort in cohorts:
-        for a, b, vma in cohort.state.vmas.within(lo, hi):
-            row = ground.rows[vma.row]
-            shift = row.start - row.file_offset
-            if row.backing in (HUGETLB, PRIVATE) or (shift + vma.moved) % size:
-                continue
-            first = -(-(a - shift) // size) * size
-            last = (min(b, ground.end_of(row)) - shift) // size * size
-            if first < last:
-                chunks[row.file] = chunks.get(row.file, Intervals()).set(first, last, True)
-    return chunks
-
-
-def _retracted(world: World, life: Life, chunks: dict[int, Intervals[bool]]) -> Life:
-    """Return a process without the PTE tables of chunks that are huge pages now."""
-    ground, size = world.ground, world.ground.context.geometry.thp_size
-    hooks, unmapped = life.hooks[0], life.unmapped
-    for a, b, vma in life.vmas:
-        row = ground.rows[vma.row]
-        shift = row.start - row.file_offset
-        aligned = (shift + vma.moved) % size == 0
-        if row.file not in chunks or vma.copied or vma.uffd == UFFD.index("wp") or not aligned:
-            continue
-        first, last = -(-(a - shift) // size) * size, (b - shift) // size * size
-        for low, high, _ in chunks[row.file].within(first, last):
-            window = (low + shift + vma.moved) // size, (high + shift + vma.moved) // size
-            for start, end, _ in mode(hooks).within(*window):
-                hooks = without(hooks, start, end)
-                unmapped = lost(life, unmapped, start * size - vma.moved, end * size - vma.moved)
-    if hooks == life.hooks[0]:
-        return life
-    return replace(life, hooks=(hooks, *life.hooks[1:]), unmapped=unmapped, figures={})
 
 
 def shrink(world: World, amount: int | None) -> None:

@@ -35,7 +35,7 @@ def members(world: World, life: Life, lo: int, hi: int) -> bool:
     return any(world.joined(vma) for _, _, vma in life.vmas.within(lo, hi))
 
 
-def _positions(world: World, life: Life, lo: int, hi: int) -> Iterator[tuple[int, int, int]]:
+def positions(world: World, life: Life, lo: int, hi: int) -> Iterator[tuple[int, int, int]]:
     """Yield (segment, from, to) of the common parts from lo to hi, in positions of their segments."""
     ground = world.ground
     for start, end, vma in life.vmas.within(lo, hi):
@@ -47,7 +47,7 @@ def _positions(world: World, life: Life, lo: int, hi: int) -> Iterator[tuple[int
 
 def change_region(world: World, life: Life, lo: int, hi: int, new: Callable[[int], int]) -> None:
     """Change what is common from lo to hi (as mapped by one of those who share)."""
-    for segment, start, end in _positions(world, life, lo, hi):
+    for segment, start, end in positions(world, life, lo, hi):
         old = world.ground.regions.get(segment, Intervals())
         world.ground.regions[segment] = old.changed(
             start, end, lambda word: word if word == UNMAPPED else new(word), fill=new(0)
@@ -61,7 +61,7 @@ def forget_in_region(world: World, life: Life, lo: int, hi: int, *, unmapped: bo
     ``unmapped``: tables in whose span no VMA is left; ``reclaims``: PTE tables that lie wholly inside the range.
     """
     ground = world.ground
-    for segment, start, end in list(_positions(world, life, lo, hi)):
+    for segment, start, end in list(positions(world, life, lo, hi)):
         gone: dict[int, tuple[int, int]] = {}
         for place in range(len(ground.levels)):
             span = ground.span(place)
@@ -100,6 +100,7 @@ def forget_in_region(world: World, life: Life, lo: int, hi: int, *, unmapped: bo
             return replace(life, used=used, inside=tuple(inside), figures={})
 
         world.each(list(world.population), forget)
+        world.clear(segment, start, end)
 
 
 def _cut(hooks: tuple[Hook, ...], segment: int, lo: int, hi: int) -> tuple[Hook, ...]:
@@ -127,13 +128,14 @@ def leave_region(world: World, life: Life, lo: int, hi: int, count: int, *, gone
     ground = world.ground
     segments = {ground.rows[vma.row].segment for _, _, vma in life.vmas.within(lo, hi) if world.joined(vma)}
     windows = [(a, b, vma) for a, b, vma in life.vmas if ground.rows[vma.row].segment in segments and world.joined(vma)]
-    vmas, used = life.vmas, life.used
+    vmas, used, unmapped = life.vmas, life.used, life.unmapped
 
     def outside(vma: Vma) -> Vma | None:
         return None if gone else vma._replace(outside=True)
 
     for a, b, _ in windows:
         vmas = vmas.changed(a, b, outside)
+        unmapped = lost(life, unmapped, a, b)
         if gone:
             used = used.set(a, b, None)
     kept = []
@@ -143,9 +145,6 @@ def leave_region(world: World, life: Life, lo: int, hi: int, count: int, *, gone
             assert hook.scope is not None
             world.tables.leave(hook.scope.key, Reach(hook.run, hook.lo, hook.hi, 0, hook.role), count)
         kept.append(tuple(hook for hook in hooks if hook not in mine))
-    unmapped = life.unmapped
-    for a, b, _ in windows:
-        unmapped = lost(life, unmapped, a, b)
     return replace(life, vmas=vmas, used=used, inside=tuple(kept), unmapped=unmapped, figures={})
 
 

@@ -9,7 +9,7 @@ from ptcalc.engine.covers import EXACT
 from ptcalc.errors import InputError
 from ptcalc.layout.rows import BACKINGS, LOCKED, MADVISE, PROTECTIONS, UFFD
 from ptcalc.policies.mshare import Mshare
-from ptcalc.timeline import reclaiming
+from ptcalc.timeline import collapsing, reclaiming
 from ptcalc.timeline.changes import Windows, freed
 from ptcalc.timeline.ground import HUGETLB, Row
 from ptcalc.timeline.hugetlb import put_anew
@@ -19,6 +19,7 @@ from ptcalc.timeline.regions import (
     forget_in_region,
     leave_region,
     members,
+    positions,
     shares_in_common,
 )
 from ptcalc.timeline.runs import Run
@@ -151,16 +152,19 @@ def advise(world: World, event: Event, number: int) -> None:
     if action.advice == "dontneed":
         reclaiming.dontneed(world, cohorts, lo, hi)
     elif action.advice in ("free", "pageout"):
+        regional = isinstance(world.ground.policy, Mshare)
         for cohort in cohorts:
             life = cohort.state
             world.walked(*world.visited(life, cohort.count, lo, hi))
+            for segment, start, end in positions(world, life, lo, hi) if regional else ():
+                world.clear(segment, start, end)
             world.become(cohort, replace(life, used=life.used.set(lo, hi, None), figures={}))
     elif action.advice == "cold":
         for cohort in cohorts:
             life = cohort.state
             world.walked(*world.visited(life, cohort.count, lo, hi))
     elif action.advice == "collapse":
-        reclaiming.collapse(world, cohorts, lo, hi, refault=event.refault)
+        collapsing.collapse(world, cohorts, lo, hi, refault=event.refault)
     else:
         advice = MADVISE.index(action.advice)
         _change(world, event, cohorts, lo, hi, lambda vma: vma._replace(madvise=advice))

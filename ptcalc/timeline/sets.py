@@ -40,6 +40,7 @@ class SharedTables:
         self.idle: dict[Key, dict[Reach, int]] = {}
         self.adopted: dict[Key, Intervals[bool]] = {}
         self.phases: set[int] = set()  # of all sets that there have been, against their files
+        self.shrunk: set[Key] = set()  # those of which tables may have been freed
         self._counted: dict[Key, SetTables] = {}
         self._lives: dict[Key, dict[int, tuple[Life, int]]] = {}  # who hooks tables of a set, by identity
 
@@ -111,6 +112,7 @@ class SharedTables:
             reaches[reach] = now
         else:
             reaches.pop(reach, None)
+            self.shrunk.add(key)
             if not reaches:
                 del where[key]
         self._counted.pop(key, None)
@@ -258,9 +260,20 @@ class SharedTables:
             many += edges[at]
             yield at, after, many
 
+    def there(self, key: Key) -> Intervals[bool]:
+        """Return which tables of a set there are, by index; where a draw decides, those that there may be."""
+        found: Intervals[bool] = Intervals()
+        span = self._ground.span(key.place)
+        for reach in (*self.hooked.get(key, ()), *self.idle.get(key, ())):
+            if reach.role != BLOCKS:
+                for lo, hi in cells_of(reach.run, span):
+                    found = found.set(max(lo - reach.shift, reach.lo), min(hi - reach.shift, reach.hi), True)
+        return found
+
     def cut(self, key: Key, lo: int, hi: int) -> None:
         """Take tables lo <= index < hi of a set away from what is left of it."""
         reaches = self.idle.pop(key, {})
+        self.shrunk.add(key)
         self._counted.pop(key, None)
         for reach, times in reaches.items():
             for part in _outside(reach, lo, hi):

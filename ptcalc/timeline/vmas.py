@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ptcalc.policies.map_shared_pt import MapSharedPt
 from ptcalc.timeline.ground import Ground
 from ptcalc.timeline.life import Vma
 from ptcalc.workload.intervals import Intervals
@@ -31,4 +32,15 @@ def copied_whole(ground: Ground, vmas: Intervals[Vma]) -> Intervals[Vma]:
     for a, b, vma in vmas:
         if not vma.copied and bounds[a] in copied:
             vmas = vmas.set(a, b, vma._replace(copied=True))
+    return vmas
+
+
+def settled(ground: Ground, vmas: Intervals[Vma]) -> Intervals[Vma]:
+    """Return VMAs with what follows from their bounds: private pages, and who may share under MAP_SHARED_PT."""
+    vmas = copied_whole(ground, vmas)
+    if isinstance(ground.policy, MapSharedPt):
+        unit = ground.context.geometry.pmd_size
+        bounds = bounds_of(ground, vmas)
+        for a, b, vma in vmas:
+            vmas = vmas.set(a, b, vma._replace(outside=any(edge % unit for edge in bounds[a])))
     return vmas

@@ -10,14 +10,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from ptcalc.engine.covers import BLOCKS, EXACT
+from ptcalc.engine.covers import BLOCKS, EXACT, RANDOM
 from ptcalc.policies.mshare import Mshare
-from ptcalc.timeline.ground import PRIVATE, Ground, Row
-from ptcalc.timeline.life import EACH, Hook, Hooks, Key, Life, mode
+from ptcalc.timeline.ground import HUGETLB, PRIVATE, Ground, Piece
+from ptcalc.timeline.leaves import leaves_of, mapped, may_have_leaves
+from ptcalc.timeline.life import EACH, Hook, Hooks, Key, Life, Vma, mode
 from ptcalc.timeline.mapcount import NOTHING, Claim, Spread, Tally, spreads_of, tally
-from ptcalc.timeline.runs import Run
+from ptcalc.timeline.runs import Run, cells_of
+from ptcalc.timeline.sets import hooked
 from ptcalc.timeline.tables import Reach, count
-from ptcalc.timeline.vmas import bounds_of
 from ptcalc.workload.intervals import Intervals
 
 if TYPE_CHECKING:
@@ -110,12 +111,15 @@ def walk(world: World, segment: int, lo: int = 0, hi: int = WHOLE) -> Walked:
     shared: dict[Key, Counter[_Part]] = {}
     base = ground.context.geometry.base_page
     files = {file: (first, ground.cells.get(file, base)) for file, first, _ in ground.files_of(segment)}
+    for key, left in _entries(world, segment).items():
+        shared[key] = Counter(_within(left, files, lo, hi))
+    filled = {key: _filled(ground, parts) for key, parts in shared.items()}
     for cohort in world.population:
         life = cohort.state
         if segment not in world.segments_of(life):
             continue
         parts = _within(_parts(world, life, segment), files, lo, hi)
-        flushed += cohort.count if parts else 0
+        flushed += cohort.count if parts or _reaches(ground, life, filled) else 0
         own = [part for part in parts if part.key is None]
         for part in parts:
             if part.key is not None:
@@ -125,9 +129,6 @@ def walk(world: World, segment: int, lo: int = 0, hi: int = WHOLE) -> Walked:
         for file, claim in _claims(own, files):
             apart = ground.file_backing(file) == PRIVATE
             claims.setdefault((file, apart), Counter())[claim] += cohort.count
-    for key, left in _left(world, segment).items():
-        for part in _within(left, files, lo, hi):
-            shared.setdefault(key, Counter())[part] += 1
     for key, reached in shared.items():
         taken = {each._replace(times=0): each.times for each in world.tables.hooked.get(key, {}) if each.role == BLOCKS}
         tables += _tables(ground, reached, taken, shared=True)
@@ -138,6 +139,26 @@ def walk(world: World, segment: int, lo: int = 0, hi: int = WHOLE) -> Walked:
         return Walked(round(tables), 0, flushed, (0, 0.0, 0))
     per_page = max(1, round(found.least)), found.total / found.cells, max(1, round(found.most))
     return Walked(round(tables), round(found.entries), flushed, per_page)
+
+
+def _filled(ground: Ground, parts: Iterable[_Part]) -> Intervals[bool]:
+    """Return which tables of a set have entries, by index."""
+    found: Intervals[bool] = Intervals()
+    for part in parts:
+        for lo, hi in cells_of(part.run, ground.span(part.place)):
+            found = found.set(lo - part.shift, hi - part.shift, True)
+    return found
+
+
+def _reaches(ground: Ground, life: Life, filled: Mapping[Key, Intervals[bool]]) -> bool:
+    """Tell whether a process has hooked a table that has entries, its own or those of others."""
+    for key, reach in hooked(life):
+        if key in filled and reach.role != BLOCKS:
+            for lo, hi in cells_of(reach.run, ground.span(key.place)):
+                low, high = max(lo - reach.shift, reach.lo), min(hi - reach.shift, reach.hi)
+                if any(True for _ in filled[key].within(low, high)):
+                    return True
+    return False
 
 
 def _met(claims: Mapping[tuple[int, bool], Mapping[Claim, int]], files: Mapping[int, tuple[int, int]]) -> Tally:
@@ -152,41 +173,39 @@ def _met(claims: Mapping[tuple[int, bool], Mapping[Claim, int]], files: Mapping[
 
 
 def _parts(world: World, life: Life, segment: int) -> list[_Part]:
-    """Return the pages of a segment that a process has in use and in a table; kept with the process."""
+    """Return the pages of a segment that a process has in use and in a table; kept with the process.
+
+    Those in shared sets only as far as they are drawn, or the sets end with their last user: see `Entries`.
+    """
     known = life.figures.get(f"parts {segment}")
     if known is not None:
         return known  # type: ignore[return-value]
     ground = world.ground
     windows: dict[_Part, Intervals[bool]] = {}
-    wholes = bounds_of(ground, life.vmas)
     for a, b, vma in life.vmas:
         row = ground.rows[vma.row]
         if row.segment != segment:
             continue
-        regional = isinstance(ground.policy, Mshare) and world.joined(vma)
-        by = ground.position(row, a) - a if regional else vma.moved
-        hooks = life.inside if regional else life.hooks
-        origin = row.start - row.file_offset + by
-        whole = (a, b) if regional else wholes[a]
-        for place, grain, lo, hi in _leaves(ground, hooks, row, (a + by, b + by), whole, origin):
+        for place, grain, lo, hi, by, hooks in _leaf_windows(world, life, a, b, vma):
             span = ground.span(place)
+            origin = row.start - row.file_offset + by
             for hook in hooks[place]:
-                if hook.role == BLOCKS or (regional and (hook.scope is None or hook.scope.key.region != segment)):
-                    continue
                 low, high = max(lo, hook.lo * span), min(hi, hook.hi * span)
-                if low >= high:
+                if hook.role == BLOCKS or low >= high or not _of_segment(hook, segment):
                     continue
                 key, shift = (None, 0) if hook.scope is None or hook.scope.key.copy == EACH else hook.scope
-                for start, end, runs in life.used.within(low - by, high - by):
+                for start, end, runs in mapped(life, low - by, high - by):
                     for run in runs:
-                        window = start + by, end + by
                         # What is read of a huge page needs no table, and goes into one that is there.
-                        if hook.run.domain != run.domain and not row.thp:
-                            if hook.run.kind != EXACT:
-                                continue
-                            window = max(window[0], hook.run.lo), min(window[1], hook.run.hi)
+                        other = (
+                            hook.run.domain != run.domain
+                            and hook.run.kind != EXACT
+                            and not may_have_leaves(ground, row)
+                        )
+                        if other or (key is not None and _kept(ground, key) and run.kind != RANDOM):
+                            continue
                         part = _Part(row.file, key, run.moved(by), origin, shift, place, grain)
-                        windows[part] = windows.get(part, Intervals()).set(*window, True)
+                        windows[part] = windows.get(part, Intervals()).set(start + by, end + by, True)
     parts = [
         part._replace(run=cut)
         for part, window in windows.items()
@@ -198,49 +217,96 @@ def _parts(world: World, life: Life, segment: int) -> list[_Part]:
     return parts
 
 
-def _leaves(
-    ground: Ground, hooks: Hooks, row: Row, part: tuple[int, int], whole: tuple[int, int], origin: int
-) -> Iterator[tuple[int, int, int, int]]:
-    """Yield the leaf tables of a part of a VMA: (place, bytes that a leaf maps, from, to)."""
-    geometry = ground.context.geometry
-    place, size = leaf_place(ground, row.page), geometry.thp_size
+def _of_segment(hook: Hook, segment: int) -> bool:
+    return hook.scope is None or hook.scope.key.region in (-1, segment)
+
+
+def _kept(ground: Ground, key: Key) -> bool:
+    """Tell whether the entries of a set are in `Entries`: those of hugetlb are known by who uses them."""
+    return key.region >= 0 or ground.file_backing(key.file) != HUGETLB
+
+
+def put(world: World, life: Life, touched: Iterable[Piece]) -> None:
+    """Remember what a process, as it is now, has put into shared tables by touching some parts of its VMAs."""
+    ground = world.ground
+    for piece in touched:
+        for lo, hi, vma in life.vmas.within(piece.lo, piece.hi):
+            for place, size, first, last, by, hooks in _leaf_windows(world, life, lo, hi, vma):
+                span = ground.span(place)
+                segment = ground.rows[vma.row].segment
+                mine = tuple(hook for hook in hooks[place] if _of_segment(hook, segment))
+                for start, end, scope in mode(mine).within(first // span, -(-last // span)):
+                    if isinstance(scope, str) or not _kept(ground, scope.key):
+                        continue
+                    for run in piece.runs:
+                        cut = run.moved(by).cut(max(start * span, first), min(end * span, last))
+                        if cut is not None and run.kind != RANDOM:
+                            ground.entries.put(scope.key, size, cut.moved(-scope.shift * span))
+
+
+def _leaf_windows(
+    world: World, life: Life, lo: int, hi: int, vma: Vma
+) -> Iterator[tuple[int, int, int, int, int, Hooks]]:
+    """Yield by what leaf tables a part of a VMA (as mapped) may be mapped: (place, bytes that a leaf maps, from, to).
+
+    Then by how much the addresses there are more than those as mapped, and the hooks that are meant.
+    """
+    ground, geometry = world.ground, world.ground.context.geometry
+    row = ground.rows[vma.row]
+    regional = isinstance(ground.policy, Mshare) and world.joined(vma)
+    by, hooks = (ground.position(row, lo) - lo, life.inside) if regional else (vma.moved, life.hooks)
     if not any(hooks):
         return
-    lo, hi = part
-    yield place, row.page, lo, hi
-    if place or row.backing == PRIVATE or not geometry.has_file_thp or origin % size:
+    place = leaf_place(ground, row.page)
+    yield place, row.page, lo + by, hi + by, by, hooks
+    if not may_have_leaves(ground, row):
         return
-    # What has no PTE table is mapped by leaves in PMD tables.
-    bare = Intervals.of(lo // size, -(-hi // size), True)
-    for first, last, _ in mode(hooks[0]).within(lo // size, -(-hi // size)):
-        bare = bare.set(first, last, None)
-    for start, end, word in ground.huge.get(row.file, Intervals()):
-        if word == "never":  # a leaf that lost a part is gone
-            bare = bare.set((start + origin) // size, -(-(end + origin) // size), None)
-    for first, last, _ in bare.within(-(-whole[0] // size), whole[1] // size):
-        yield geometry.index[geometry.huge_pages[size]], size, max(first * size, lo), min(last * size, hi)
+    size = geometry.thp_size
+    above = geometry.index[geometry.huge_pages[size]]
+    if not regional:
+        for first, last, leaf in leaves_of(ground, life).within(lo, hi):
+            if leaf:
+                yield above, size, first + by, last + by, by, hooks
+    elif (row.start - row.file_offset + by) % size == 0:
+        # Huge pages that the region has no PTE table for are mapped by leaves in its PMD tables.
+        start = row.start - row.file_offset + by
+        bare: Intervals[bool] = Intervals()
+        for first, last, word in ground.huge.get(row.file, Intervals()):
+            if word == "always":
+                bare = bare.set((first + start) // size, (last + start) // size, True)
+        mine = tuple(hook for hook in hooks[0] if _of_segment(hook, row.segment))
+        for first, last, _ in (*world.tables.there(Key(0, (), -1, row.segment)), *mode(mine)):
+            bare = bare.set(first, last, None)
+        for first, last, _ in bare.within((lo + by) // size, -(-(hi + by) // size)):
+            yield above, size, max(first * size, lo + by), min(last * size, hi + by), by, hooks
 
 
-def _left(world: World, segment: int) -> dict[Key, list[_Part]]:
-    """Return the pages in tables of shared sets that somebody has touched who does not reach them any more."""
-    ground, found = world.ground, {}  # type: Ground, dict[Key, list[_Part]]
-    files = ground.files_of(segment)
-    for key, reaches in world.tables.idle.items():
-        span = ground.span(key.place)
-        for file, start, end in files:
-            page = ground.cells.get(file, 0)
+def _entries(world: World, segment: int) -> dict[Key, list[_Part]]:
+    """Return the entries that shared tables have of a segment, and what those have drawn who have left them."""
+    ground = world.ground
+    found: dict[Key, list[_Part]] = {}
+    for file, start, end in ground.files_of(segment):
+        for key in ground.entries.sets:
+            if key.region == segment or (key.region < 0 and key.file == file):
+                origin = start if key.region >= 0 else key.name[-1]
+                for size, run in ground.entries.runs(key):
+                    cut = run.cut(origin, origin + end - start)
+                    if cut is not None:
+                        found.setdefault(key, []).append(_Part(file, key, cut, origin, 0, key.place, size))
+        page = ground.cells.get(file, 0)
+        for key, reaches in world.tables.idle.items():
             if key.place != leaf_place(ground, page) or (key.region != segment and key.file != file):
                 continue
             for reach in reaches:
+                span = ground.span(key.place)
                 origin = start if key.region >= 0 else key.name[-1] + reach.shift * span
                 window = Intervals.of((reach.lo + reach.shift) * span, (reach.hi + reach.shift) * span, True)
                 for lo, hi, _ in world.pagecache.absent.get(segment, ()):
                     window = window.set(lo - start + origin, hi - start + origin, None)
                 for lo, hi, _ in window.within(origin, origin + end - start) if reach.role != BLOCKS else ():
                     cut = reach.run.cut(lo, hi)
-                    if cut is not None:
-                        part = _Part(file, key, cut, origin, reach.shift, key.place, page)
-                        found.setdefault(key, []).append(part)
+                    if cut is not None and cut.kind == RANDOM:
+                        found.setdefault(key, []).append(_Part(file, key, cut, origin, reach.shift, key.place, page))
     return found
 
 
@@ -300,4 +366,4 @@ def _taken(hooks: Iterable[Hook]) -> dict[Reach, int]:
     }
 
 
-__all__ = ["Walked", "leaf_place", "own_walk", "walk"]
+__all__ = ["Walked", "leaf_place", "own_walk", "put", "walk"]

@@ -21,7 +21,7 @@ from ptcalc.timeline.leaves import leaves_of, split
 from ptcalc.timeline.life import Hook, Key, Left, Life, Vma
 from ptcalc.timeline.pagecache import PageCache
 from ptcalc.timeline.regions import UNMAPPED, forget_unused
-from ptcalc.timeline.runs import Run
+from ptcalc.timeline.runs import NOBODY, Run
 from ptcalc.timeline.sets import SharedTables
 from ptcalc.timeline.written import Written
 from ptcalc.workload.events import Grow
@@ -150,14 +150,8 @@ class World:
             return False
         if isinstance(ground.policy, Mshare):
             return True
-        known = (ground.context.settled or {}).get(row.file)
-        at = row.start + vma.moved - row.file_offset
-        all_ = (
-            ground.policy.choice("mprotect", ground.context) == "all"
-            if isinstance(ground.policy, MapSharedPt)
-            else False
-        )
-        return all_ and known == (at, vma.protection)
+        common = isinstance(ground.policy, MapSharedPt) and ground.policy.choice("mprotect", ground.context) == "all"
+        return common and self.shares_file(vma)
 
     def accessible(self, life: Life, lo: int, hi: int) -> Iterator[tuple[int, int, Vma, int]]:
         """Yield the parts from lo to hi (as mapped) that may be accessed, with their VMA and protection."""
@@ -178,8 +172,8 @@ class World:
                 if first < last and protection not in (NO_ACCESS, UNMAPPED):
                     yield first, last, vma, protection
 
-    def access(self, life: Life, runs: Iterable[tuple[int, Run]], count: int, *, write: str | None = None) -> Life:
-        """Let a process touch runs as far as it may; ``write`` "write": only where it may write."""
+    def pieces(self, life: Life, runs: Iterable[tuple[int, Run]], write: str | None = None) -> list[Piece]:
+        """Return what a process may touch of some runs; ``write`` "write": only where it may write."""
         pieces = []
         for row, run in runs:
             known = self.ground.rows[row]
@@ -187,11 +181,18 @@ class World:
                 writable = "w" in PROTECTIONS[protection]
                 if write != "write" or writable:
                     pieces.append(Piece(lo, hi, vma, (run,), written=writable and write != "read"))
-        return self.reach(life, pieces, count)
+        return pieces
+
+    def access(self, life: Life, runs: Iterable[tuple[int, Run]], count: int, *, write: str | None = None) -> Life:
+        """Let a process touch runs as far as it may."""
+        return self.reach(life, self.pieces(life, runs, write), count)
 
     def reach(self, life: Life, pieces: list[Piece], count: int) -> Life:
         """Let a process touch the runs of some pieces."""
-        return touch(self.ground, life, pieces, self._others(life), count, partial(found, self))
+        self.pagecache.decide(pieces)
+        after = touch(self.ground, life, pieces, self._others(life), count, partial(found, self))
+        walking.put(self, after, pieces)
+        return after
 
     def touched(
         self, life: Life, mapping: int, runs: list[tuple[int, Run]], count: int, *, write: str | None = None
@@ -213,6 +214,7 @@ class World:
         # What the top of the mappings alone needs, and then what is touched.
         life = touch(self.ground, life, [Piece(lo, hi, vma) for lo, hi, vma in vmas], (), count)
         touched = self.written.runs(group) if written else self.written.locked_runs(group)
+        self.pagecache.decide(self.pieces(life, touched))
         for reads in (True, False):
             runs = [(row, run) for row, run in touched if self.ground.rows[row].write != reads]
             life = self.access(life, runs, count, write="read" if reads else None)
@@ -223,15 +225,23 @@ class World:
     def again(self, life: Life, count: int) -> Life:
         """Let a process touch again what it uses and may still access: what has lost its tables gets others."""
         leaves = leaves_of(self.ground, life)
-        pieces = [
-            Piece(a, b, vma, runs)
-            for lo, hi, _ in life.vmas
-            for first, last, vma, _ in self.accessible(life, lo, hi)
-            for c, d, bare in leaves.within(first, last)
-            if not bare
-            for a, b, runs in life.used.within(c, d)
-        ]
+        pieces: list[Piece] = []
+        for lo, hi, _ in life.vmas:
+            for first, last, vma, protection in self.accessible(life, lo, hi):
+                for c, d, leaf in leaves.within(first, last):
+                    for a, b, runs in () if leaf else life.used.within(c, d):
+                        pieces += self._as_used(a, b, vma, runs, writable="w" in PROTECTIONS[protection])
         return self.reach(life, pieces, count)
+
+    def _as_used(self, lo: int, hi: int, vma: Vma, runs: tuple[Run, ...], *, writable: bool) -> Iterator[Piece]:
+        """Yield what is touched again: what is private is written where the process has pages of its own, else read."""
+        if self.ground.rows[vma.row].shared:
+            yield Piece(lo, hi, vma, runs)
+            return
+        for own in (False, True):
+            mine = tuple(run for run in runs if (run.owner != NOBODY) == own)
+            if mine:
+                yield Piece(lo, hi, vma, mine, written=own and writable)
 
     def _others(self, life: Life) -> list[tuple[list[Piece], int]]:
         """Return what others have touched whose advice makes huge pages that this process would find."""
@@ -281,6 +291,26 @@ class World:
         walk = walking.walk(self, number, lo, hi)
         return walk.tables, walk.entries
 
+    def clear(self, segment: int, lo: int, hi: int) -> None:
+        """Clear the entries that shared tables have of a segment (positions as mapped)."""
+        entries = self.ground.entries
+        for file, start, end in self.ground.files_of(segment):
+            first, last = max(lo, start), min(hi, end)
+            for key in entries.sets if first < last else ():
+                if key.region == segment or (key.region < 0 and key.file == file):
+                    by = 0 if key.region >= 0 else key.name[-1] - start
+                    entries.cut(key, first + by, last + by)
+        self.ground.epoch += 1
+
+    def end_event(self) -> None:
+        """Clear the entries of the shared tables that have been freed."""
+        entries = self.ground.entries
+        for key in self.tables.shrunk & entries.sets:
+            before = entries.changes
+            entries.keep(key, self.tables.there(key), self.ground.span(key.place))
+            self.ground.epoch += entries.changes != before
+        self.tables.shrunk.clear()
+
     def settle(self) -> None:
         """Let go what lives only as long as somebody maps it."""
         forget_unused(self)
@@ -290,7 +320,8 @@ class World:
         row = self.ground.rows[vma.row]
         known = (self.ground.context.settled or {}).get(row.file)
         at = row.start + vma.moved - row.file_offset
-        return row.shared and vma.allow and not vma.softdirty and not vma.uffd and known == (at, vma.protection)
+        mine = row.shared and vma.allow and not (vma.softdirty or vma.uffd or vma.outside)
+        return mine and known == (at, vma.protection)
 
     def segments_of(self, life: Life) -> set[int]:
         """Return the segments that a process maps."""

@@ -11,6 +11,7 @@ from ptcalc.timeline.ground import HUGETLB, Ground, Row
 from ptcalc.timeline.life import Touched, Vma
 from ptcalc.timeline.parts import mapped_length
 from ptcalc.timeline.runs import Run
+from ptcalc.timeline.vmas import settled
 from ptcalc.workload.events import Part
 from ptcalc.workload.intervals import Intervals
 from ptcalc.workload.model import Touch
@@ -44,7 +45,7 @@ class Written:
             for number, row in enumerate(self.ground.rows)
             if row.group == group
         ]
-        return Intervals(tuple(sorted(parts)))
+        return settled(self.ground, Intervals(tuple(sorted(parts))))
 
     def runs(self, group: int) -> list[tuple[int, Run]]:
         """Return what a process of a group touches at its beginning, with the rows."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import ptcalc
@@ -213,6 +214,7 @@ BEYOND = {
         hugetlb,
         "touch touch mprotect munmap dontneed fork exit start userfault missing softdirty nohugepage punch mremap",
     ),
+    "growing": (proposals, "grow grow touch mark mark fork exit start mprotect munmap dontneed punch sharing pressure"),
 }
 
 
@@ -221,6 +223,8 @@ class Kernel(Machine):
     decides whether they are a huge page, by its advice and by how its VMA lies (mm/shmem.c: shmem_suitable_orders).
     What a workload file says is the best case: one of those who touch is enough.
     """
+
+    in_turn = True
 
     def __init__(self, workload: Any, layout: Layout) -> None:
         self.filled = {name for name, segment in layout.segments.items() if segment.kind == "tmpfs" and segment.fill}
@@ -234,6 +238,12 @@ class Kernel(Machine):
                     for chunk in range(-(-area.file_size // HUGE)):
                         self.rules.huge.add((area.file, chunk))
                         self.held[area.file, chunk] = set(range(chunk * 512, chunk * 512 + 512))
+
+    def _touch(self, process: Process, area: Piece, place: int, write: bool) -> None:
+        super()._touch(process, area, place, write)
+        if area.backing == "hugetlb" and area.shared:
+            chunk = place // HUGE
+            self.held[area.file, chunk] = set(range(chunk * 512, chunk * 512 + 512))
 
     def decide(self, fresh: set[Any], accesses: list[Access]) -> None:
         """Let the first one decide."""
@@ -258,7 +268,7 @@ class Drawing:
         self.workload = ptcalc.loads(layout.text())
         self.machine = Machine(self.workload, "today") if kind in BEYOND else Kernel(self.workload, layout)
         self.sequence = Sequence(layout)
-        self.room = 0
+        self.room = self.at = 0
         self.sequence.note(self.machine)
         for _ in range(length):
             self._draw()
@@ -267,7 +277,8 @@ class Drawing:
         tries = (getattr(self, "draw_" + self.rng.choice(self.names))() for _ in range(20))
         action = next((action for action in tries if action is not None), None)
         if action is not None:
-            self.take(ev.Event(action, refault=self.rng.random() < 0.7))
+            self.at += self.rng.choice((0, 2, 60, 600)) if "grow" in self.names else 0
+            self.take(ev.Event(action, Fraction(self.at), refault=self.rng.random() < 0.7))
 
     def take(self, event: ev.Event) -> None:
         """Let an event happen."""
@@ -414,7 +425,7 @@ class Drawing:
                 for place in range(area.offset + low - area.va, area.offset + high - area.va, PAGE):
                     if area.backing == "shmem" and not self.machine.held.get((area.file, place // HUGE)):
                         return None
-                    if place >= self.machine.ends.get(area.file[:2], place + 1) // HUGE * HUGE:
+                    if place >= self.machine.ends.get(area.file[:2], 1 << 62) // HUGE * HUGE:
                         return None
         return ev.Madvise(found[0], found[2], "collapse")
 
@@ -467,6 +478,25 @@ class Drawing:
 
     def draw_pressure(self) -> Any:
         return ev.Pressure(self.rng.choice((None, None, PAGE)))
+
+    def _accessible(self, process: Process, part: ev.Part) -> bool:
+        pieces = self.pieces([process], part)
+        return bool(pieces) and all(area.protection != "none" for area in pieces)
+
+    def draw_grow(self) -> Any:
+        found = self.who()
+        if found is None:
+            return None
+        number = self.rng.randrange(len(self.workload.processes[found[0].group].mappings))
+        length = self.workload.processes[found[0].group].mappings[number].length
+        assert length is not None
+        part = ev.Part(number, 0, length)
+        if any(not self._accessible(process, part) for process in found[1]):
+            return None
+        # Whole pages at every whole second.
+        return ev.Grow(
+            found[0], number, 3600 * PAGE * self.rng.choice((1, 3)), min(length, self.rng.choice((MIB, 3 * MIB)))
+        )
 
     def draw_mark(self) -> Any:
         return ev.Mark()

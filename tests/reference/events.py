@@ -12,11 +12,12 @@ from fractions import Fraction
 from typing import Any
 
 from ptcalc.workload import events as ev
+from ptcalc.workload.model import Touch
 from tests.reference.address_space import PAGE, PMD_SIZE, SPANS, SWITCHABLE, Area
 from tests.reference.changing import Changing
 from tests.reference.model import version_of
 from tests.reference.process import Piece, Process, Table
-from tests.reference.touching import CHUNK, LEVELS
+from tests.reference.touching import CHUNK, LEVELS, Growing
 
 
 class Machine(Changing):
@@ -27,6 +28,7 @@ class Machine(Changing):
     def run(self, event: ev.Event) -> None:
         """Let one event happen."""
         self._grow(event.at)
+        self.happened += 1
         action = event.action
         if isinstance(action, ev.Start):
             started = self._create(action.who.group, action.who.count or 0, action.who.name, action.touch)
@@ -39,7 +41,7 @@ class Machine(Changing):
         elif isinstance(action, ev.Pressure):
             self.pressure(action.amount)
         elif isinstance(action, ev.Grow):
-            self.growing.append((event.at, action, self.choose(action.who)))
+            self.growing.append(Growing(self.happened, event.at, action, self.choose(action.who)))
         elif not isinstance(action, (ev.WriteProtect, ev.Mark)):
             self._of_processes(action, event.refault)
         self._tidy()
@@ -186,7 +188,7 @@ class Machine(Changing):
 
     def _collapse(self, process: Process, area: Piece, place: int, allowed: bool) -> None:
         chunk = (area.file, place // PMD_SIZE)
-        if not allowed or not self.held.get(chunk):
+        if not allowed:
             return
         already = chunk in self.rules.huge
         self.rules.huge.add(chunk)
@@ -197,10 +199,14 @@ class Machine(Changing):
                 congruent = (seen.va - seen.offset) % PMD_SIZE == 0
                 whole = seen.vma[0] <= va and va + PMD_SIZE <= seen.vma[1]
                 here = seen.file == area.file and seen.va <= va < seen.va + seen.length
+                if self.member(seen):
+                    continue
                 if here and congruent and whole and not seen.anon and seen.userfaultfd != "wp":
                     table = other.tables.get(("pte", va))
                     if table is not None:
                         other.unhook("pte", va)
+                    if already and va not in other.leaves:
+                        self._map_whole(other, seen.file, va)
         for key, table in list(self.cache.items()):
             if (
                 table.level == "pte"
@@ -211,6 +217,15 @@ class Machine(Changing):
         region = self.regions.get(area.file[0])
         if region and area.home % PMD_SIZE == 0 and self._region_leaf(region, area, place // PMD_SIZE):
             region.tables.pop(("pte", (area.home + place) // PMD_SIZE), None)
+
+    def _map_whole(self, process: Process, file: Any, va: int) -> None:
+        """Map what is a huge page already, all of it, as a touch of every page would (mm/khugepaged.c:set_huge_pmd)."""
+        for area in process.areas:
+            low, high = max(va, area.va), min(va + PMD_SIZE, area.va + area.length)
+            for at in range(low, high, PAGE) if area.file == file else ():
+                place = area.offset + at - area.va
+                process.used.setdefault((area.mapping, area.first_page + (place - area.stated) // PAGE), False)
+                self._touch(process, area, place, False)
 
     # --- others
 
@@ -339,14 +354,20 @@ class Machine(Changing):
 
     def _grow(self, now: Fraction) -> None:
         """Let time pass."""
-        for since, action, processes in self.growing:
-            for process in processes:
+        for each in self.growing:
+            action, before = each.action, each.pages
+            for process in each.processes:
                 if process not in self.processes:
                     continue
                 mapping = self.workload.processes[process.group].mappings[action.mapping]
                 whole = self.workload.segments[mapping.segment].size - mapping.offset
                 length = whole if mapping.length is None else mapping.length
                 sizes = [v * length if isinstance(v, Fraction) else Fraction(v) for v in (action.rate, action.until)]
-                assert action.pattern == "contiguous"
-                pages = -(-min(sizes[0] * (now - since) / 3600, sizes[1]) // PAGE)
-                self._access(self._reach(process, action.mapping, dict.fromkeys(range(int(pages)), True)))
+                each.pages = int(-(-min(sizes[0] * (now - each.since) / 3600, *sizes[1:], length) // PAGE))
+                if each.pages != before:  # they touch all of it again, and more
+                    touch = Touch(
+                        "amount", pages=each.pages, written_pattern=action.pattern, cluster=action.cluster,
+                        overlap=action.overlap,
+                    )  # fmt: skip
+                    pages = self._pages(process, mapping, (touch,), "grow", each.number)
+                    self._access(self._reach(process, action.mapping, dict.fromkeys(pages, True)))

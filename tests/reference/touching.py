@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -13,7 +13,7 @@ from tests.reference.address_space import PAGE, PMD_SIZE, SPANS, lay_out, writes
 from tests.reference.model import _best_classes, _touched_places
 from tests.reference.policies import Key, Rules, makes_huge, map_shared_pt_class, mshare_member
 from tests.reference.process import Piece, Process, Table, piece_of
-from tests.reference.touch import touched_pages
+from tests.reference.touch import Pick, is_random, touched_pages
 
 LEVELS = ("pte", "pmd", "pud", "p4d")
 CHUNK = PMD_SIZE // PAGE
@@ -23,7 +23,19 @@ DEFAULTS = {
     "map-shared-pt.mprotect": "all",  # or unshare
     "today.pt_reclaim": "",  # yes or no; empty: what the kernel has
 }
+Chooser = Callable[..., Pick]  # from what tells a draw from others to how it is drawn
 Access = tuple[Process, Piece, int, int, bool]  # process, piece, file offset, page of the mapping, by a write
+
+
+@dataclass
+class Growing:
+    """Processes that touch more and more since an event (its number), and how many pages they have come to."""
+
+    number: int
+    since: Fraction
+    action: ev.Grow
+    processes: list[Process]
+    pages: int = 0
 
 
 @dataclass
@@ -36,10 +48,17 @@ class Region:
 
 
 class Touching:
-    """The state of a workload under a policy, and the rules by which processes get tables."""
+    """The state of a workload under a policy, and the rules by which processes get tables.
 
-    def __init__(self, workload: Any, policy: str, choices: dict[str, str] | None = None) -> None:
-        self.workload, self.policy = workload, policy
+    `in_turn`: whether hugetlb pages are in memory from the touch on that brings them, not from the event on.
+    """
+
+    in_turn = False
+
+    def __init__(
+        self, workload: Any, policy: str, choices: dict[str, str] | None = None, chooser: Chooser | None = None
+    ) -> None:
+        self.workload, self.policy, self.chooser = workload, policy, chooser
         self.choices = DEFAULTS | (choices or {})
         self.layout = lay_out(workload, policy)
         self.rules = Rules(policy, five_levels=workload.host.arch == "x86_64-la57", choices=self.choices)
@@ -52,8 +71,10 @@ class Touching:
         self.ends: dict[tuple[str, int], int] = {}  # files that were truncated: (segment, piece) -> end
         self.regions: dict[str, Region] = {}
         self.pt_parts: dict[Any, dict[int, str]] = {}  # map-shared-pt: file -> page -> protection that all have
-        self.growing: list[tuple[Fraction, ev.Grow, list[Process]]] = []
+        self.growing: list[Growing] = []
+        self.happened = 0  # events
         self.calls: list[tuple[Any, ...]] = []  # what processes do, as system calls: (process, call, arguments...)
+        self._last: tuple[Any, Any] = (None, None)
         self._settings()
         started = [p for name, group in workload.processes.items() for p in self._create(name, group.count, "")]
         self._access(self._written(started))
@@ -61,7 +82,7 @@ class Touching:
 
     def _settings(self) -> None:
         """What holds for the whole time: who shares under map-shared-pt, which regions may have huge pages."""
-        places = _touched_places(self.workload, self.layout, None)
+        places = _touched_places(self.workload, self.layout, self.chooser)
         for areas in self.layout.values():
             self.rules.region_huge.update(a.file[0] for a in areas if mshare_member(a) and a.madvise != "nohugepage")
         if self.policy == "map-shared-pt":
@@ -148,19 +169,25 @@ class Touching:
             for number, mapping in enumerate(group.mappings):
                 if only_locked and mapping.locked != "yes":
                     continue
-                pages = self._pages(mapping, mapping.touch)
+                pages = self._pages(process, mapping, mapping.touch, process.group, number)
                 write = writes(mapping, self.workload.segments[mapping.segment])
                 yield from self._reach(process, number, dict.fromkeys(pages, write), early=True)
 
-    def _pages(self, mapping: Any, touches: Iterable[Any]) -> set[int]:
+    def _pages(self, process: Process, mapping: Any, touches: Iterable[Any], *event: object) -> set[int]:
+        """Return what some forms of touch of an event mean for a process; `overlap: same` is one draw for all."""
         whole = self.workload.segments[mapping.segment].size - mapping.offset
         length = whole if mapping.length is None else mapping.length
-        return {p for touch in touches for p in touched_pages(touch, offset=mapping.offset, length=length)}
+        pages: set[int] = set()
+        for place, touch in enumerate(touches):
+            mine = () if touch.overlap == "same" else (process.number,)
+            pick = self.chooser(*event, place, *mine) if self.chooser and is_random(touch) else None
+            pages |= touched_pages(touch, offset=mapping.offset, length=length, pick=pick)
+        return pages
 
     def _more(self, processes: list[Process], number: int, touches: Any, access: str | None) -> Iterator[Access]:
         for process in processes:
             mapping = self.workload.processes[process.group].mappings[number]
-            pages = self._pages(mapping, touches)
+            pages = self._pages(process, mapping, touches, self.happened)
             yield from self._reach(process, number, dict.fromkeys(pages, access != "read"))
 
     def _all_of(self, process: Process, part: ev.Part) -> Iterator[Access]:
@@ -191,7 +218,8 @@ class Touching:
             if place >= self.ends.get(area.file[:2], place + 1):
                 continue
             protection = self._protection(area, place)
-            if early:
+            common = self.member(area) or self.in_pt_class(area)
+            if early and not (common and protection == "none"):
                 yield process, area, place, page, write
             elif protection != "none":
                 yield process, area, place, page, write and "w" in protection
@@ -220,7 +248,7 @@ class Touching:
             first = at // PMD_SIZE * CHUNK
             if area.backing in ("shmem", "file"):
                 held.update(range(first, first + CHUNK) if chunk in self.rules.huge else [at // PAGE])
-            elif area.backing == "hugetlb" and area.shared:
+            elif area.backing == "hugetlb" and area.shared and not self.in_turn:
                 held.update(range(first, first + CHUNK))
         self._call_touches([(*access[:4], access[4] and (access[1].shared or not again)) for access in accesses])
         for process, area, at, page, write in accesses:
@@ -275,7 +303,7 @@ class Touching:
         chunk = va // PMD_SIZE * PMD_SIZE
         if not area.shared and not area.anon and (write or self._makes_anon(area, chunk, place)):
             process.areas = [replace(a, anon=a.anon or a.vma == area.vma) for a in process.areas]
-        seen = replace(area, writes=write)
+        seen = self._seen(area, write)
         if not area.shared and write:
             process.drop_leaf(chunk)  # written pages are copied one by one
         names = self.rules.levels(seen, place, va)
@@ -296,13 +324,20 @@ class Touching:
         else:
             lowest.entries.add((area.file, place // area.page * (area.page // PAGE), area.page // PAGE))
 
+    def _seen(self, area: Piece, write: bool) -> Any:
+        """Return a piece as one that is written, or read; of many touches in a row the last one is at hand."""
+        if self._last[0] is not area or self._last[1].writes != write:
+            self._last = area, area if area.writes == write else replace(area, writes=write)
+        return self._last[1]
+
     def _makes_anon(self, area: Piece, chunk: int, place: int) -> bool:
         """Whether a read makes an anon_vma: reading private memory by a huge page does, by a small one does not
         (mm/huge_memory.c:do_huge_pmd_anonymous_page); reading a hugetlb page that the file does not have does, too
         (mm/hugetlb.c:hugetlb_no_page).
         """
         if area.backing == "hugetlb":
-            return place // PAGE not in self.held.get((area.file, place // PMD_SIZE), set())
+            first = place // area.page * area.page // PMD_SIZE
+            return not any(self.held.get((area.file, first + n)) for n in range(area.page // PMD_SIZE))
         return area.backing == "private" and self._asks_huge(area, chunk)
 
     def _asks_huge(self, area: Piece, chunk: int) -> bool:
