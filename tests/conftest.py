@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -12,3 +13,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ptcalc")
+
+
+@pytest.fixture
+def early_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `verify` believe a counter after half as many readings: one that comes too early only makes it run again."""
+    from ptcalc.verify import experiment
+
+    monkeypatch.setattr(experiment, "STILL", experiment.STILL // 2)

@@ -47,6 +47,7 @@ def _marked(example: str) -> ParameterSet | str:
     return pytest.param(example, marks=pytest.mark.kernel) if example.startswith("ptcalc verify") else example
 
 
+@pytest.mark.usefixtures("early_readings")
 @pytest.mark.parametrize("example", [_marked(example) for example in _examples()])
 def test_examples_run(
     example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -8,18 +8,16 @@ import pytest
 
 import ptcalc
 from ptcalc.errors import CannotDoHere
-from ptcalc.verify import experiment
 
-pytestmark = pytest.mark.kernel
+# Most of the time goes into waiting.
+pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("early_readings")]
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 MEMORY = 120 << 20
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_kernel_says_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Most of the time goes into waiting; a reading that comes too early only makes another run necessary.
-    monkeypatch.setattr(experiment, "STILL", 4)
+def test_kernel_says_the_same(path: Path) -> None:
     try:
         found = ptcalc.verify_workload(ptcalc.load(path), max_memory=MEMORY, allow_sysctl=True)
     except CannotDoHere as error:

@@ -228,6 +228,7 @@ def test_huge_pages_are_not_added_unasked(
 
 
 @pytest.mark.kernel
+@pytest.mark.usefixtures("early_readings")
 def test_a_wrong_prediction_is_told(
     written: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
