@@ -6,7 +6,7 @@ from ptcalc.engine.covers import BLOCKS
 from ptcalc.policies.base import Context, Policy
 from ptcalc.policies.map_shared_pt import MapSharedPt
 from ptcalc.timeline import walking
-from ptcalc.timeline.changes import in_memory, reads_huge, using
+from ptcalc.timeline.anonymous import in_memory, reads_huge, using
 from ptcalc.timeline.ground import Ground, Piece, Row, hooks_of
 from ptcalc.timeline.life import Hooks, Life
 from ptcalc.timeline.pagecache import PageCache

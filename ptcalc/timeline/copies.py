@@ -14,11 +14,12 @@ from typing import NamedTuple
 from ptcalc.engine.covers import RANDOM
 from ptcalc.layout.rows import MADVISE
 from ptcalc.policies import residency
-from ptcalc.timeline.changes import advised, pieces_of
+from ptcalc.timeline.anonymous import advised
 from ptcalc.timeline.ground import Ground, Piece
 from ptcalc.timeline.life import Life
 from ptcalc.timeline.runs import OWN, Run
 from ptcalc.timeline.tables import Reach, count
+from ptcalc.timeline.touching import pieces_of
 from ptcalc.workload.intervals import Intervals
 from ptcalc.workload.population import Cohort
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ptcalc.timeline import moving, reclaiming, remapping
-from ptcalc.timeline.changes import tidy
 from ptcalc.timeline.copies import forked
 from ptcalc.timeline.ground import HUGETLB
 from ptcalc.timeline.growing import grow_to
+from ptcalc.timeline.hooks import tidy
 from ptcalc.timeline.hugetlb import child_of
 from ptcalc.timeline.leaves import leaves_of, mapped
 from ptcalc.timeline.life import Hook, Life, Vma, mode

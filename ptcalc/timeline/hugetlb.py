@@ -17,10 +17,11 @@ from itertools import count, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ptcalc.engine.covers import BLOCKS
-from ptcalc.timeline.changes import allowed, tidy, unhooked
 from ptcalc.timeline.ground import HUGETLB, Ground
+from ptcalc.timeline.hooks import tidy
 from ptcalc.timeline.life import EACH, Hook, Key, Life, Scope, Vma, mode, without
 from ptcalc.timeline.sets import SharedTables
+from ptcalc.timeline.unhooking import allowed, unhooked
 from ptcalc.workload.intervals import Intervals
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from ptcalc.engine.covers import BLOCKS, EXACT, RANDOM
 from ptcalc.policies.mshare import Mshare
-from ptcalc.timeline.changes import freed, merged, owned, unhooked
 from ptcalc.timeline.ground import HUGETLB, Piece
+from ptcalc.timeline.hooks import merged
 from ptcalc.timeline.hugetlb import put_anew
 from ptcalc.timeline.leaves import leaves_of, mapped, split
 from ptcalc.timeline.life import Hook, Life, Vma
@@ -17,6 +17,7 @@ from ptcalc.timeline.regions import (
 )
 from ptcalc.timeline.remapping import joined, refuse_window, refused, window_of
 from ptcalc.timeline.runs import MOST_STEPS, Run, covers_of
+from ptcalc.timeline.unhooking import freed, owned, unhooked
 from ptcalc.timeline.world import Cohorts, World
 from ptcalc.workload import events as kinds
 from ptcalc.workload.events import Event

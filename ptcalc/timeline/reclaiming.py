@@ -10,12 +10,13 @@ from ptcalc.layout.rows import BACKINGS
 from ptcalc.policies.map_shared_pt import MapSharedPt
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import hugetlb
-from ptcalc.timeline.changes import Windows, advised, owned, unhooked
+from ptcalc.timeline.anonymous import advised
 from ptcalc.timeline.ground import HUGETLB, Ground
 from ptcalc.timeline.leaves import without_leaves
 from ptcalc.timeline.life import Hook, Life, Scope, without
 from ptcalc.timeline.regions import forget_in_region, members
 from ptcalc.timeline.runs import NOBODY, Run, cells_of
+from ptcalc.timeline.unhooking import Windows, owned, unhooked
 from ptcalc.timeline.world import World
 from ptcalc.workload.intervals import Intervals
 from ptcalc.workload.population import Cohort

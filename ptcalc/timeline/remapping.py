@@ -10,7 +10,6 @@ from ptcalc.errors import InputError
 from ptcalc.layout.rows import BACKINGS, LOCKED, MADVISE, PROTECTIONS, UFFD
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import collapsing, reclaiming
-from ptcalc.timeline.changes import Windows, freed
 from ptcalc.timeline.ground import HUGETLB, Row
 from ptcalc.timeline.hugetlb import put_anew
 from ptcalc.timeline.life import Vma
@@ -23,6 +22,7 @@ from ptcalc.timeline.regions import (
     shares_in_common,
 )
 from ptcalc.timeline.runs import Run
+from ptcalc.timeline.unhooking import Windows, freed
 from ptcalc.timeline.world import Cohorts, World, changed
 from ptcalc.workload import events as kinds
 from ptcalc.workload.events import Chosen, Event, Part

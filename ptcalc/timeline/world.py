@@ -12,7 +12,6 @@ from ptcalc.layout.rows import MADVISE, PROTECTIONS, THP
 from ptcalc.policies.map_shared_pt import MapSharedPt
 from ptcalc.policies.mshare import Mshare
 from ptcalc.timeline import walking
-from ptcalc.timeline.changes import NO_ACCESS, touch, unhooked
 from ptcalc.timeline.figures import Figures, figures_of, with_alone
 from ptcalc.timeline.ground import HUGETLB, Ground, Piece
 from ptcalc.timeline.guests import after_touch
@@ -23,12 +22,15 @@ from ptcalc.timeline.pagecache import PageCache
 from ptcalc.timeline.regions import UNMAPPED, forget_unused
 from ptcalc.timeline.runs import NOBODY, Run
 from ptcalc.timeline.sets import SharedTables
+from ptcalc.timeline.touching import touch
+from ptcalc.timeline.unhooking import unhooked
 from ptcalc.timeline.written import Written
 from ptcalc.workload.events import Grow
 from ptcalc.workload.intervals import Intervals
 from ptcalc.workload.population import Cohort, Population
 
 _FAR = 1 << 62
+NO_ACCESS = PROTECTIONS.index("none")
 Cohorts = list[Cohort[Life]]
 
 
