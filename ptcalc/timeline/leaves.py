@@ -8,8 +8,8 @@ from dataclasses import replace
 from ptcalc.engine.covers import RANDOM
 from ptcalc.layout.rows import BACKINGS
 from ptcalc.timeline.ground import Ground, Row
-from ptcalc.timeline.life import Life, mode
-from ptcalc.timeline.runs import Run
+from ptcalc.timeline.life import Life, Vma, mode
+from ptcalc.timeline.runs import Run, cells_of
 from ptcalc.timeline.vmas import bounds_of
 from ptcalc.workload.intervals import Intervals
 
@@ -43,13 +43,33 @@ def leaves_of(ground: Ground, life: Life) -> Intervals[bool]:
         for start, end, runs in mapped(life, lo, hi):
             if any(run.kind == RANDOM for run in runs):
                 continue
-            low, high = max((start + vma.moved) // size, first), min(-(-(end + vma.moved) // size), last)
-            for a, b in _bare(ground, life, low, high):
-                leaves[whole] = leaves.get(whole, Intervals()).set(a * size, b * size, True)
+            for run in runs:
+                cut = run.cut(start, end)
+                for low, high in () if cut is None else cells_of(cut.moved(vma.moved), size):
+                    for a, b in _bare(ground, life, max(low, first), min(high, last)):
+                        leaves[whole] = leaves.get(whole, Intervals()).set(a * size, b * size, True)
+        if whole in leaves:
+            leaves[whole] = _less_small(ground, row, vma, leaves[whole], whole)
     for lo, hi, vma in life.vmas:
         for a, b, _ in leaves.get(wholes[lo], Intervals()).within(lo + vma.moved, hi + vma.moved):
             out = out.set(a - vma.moved, b - vma.moved, True)
     return out
+
+
+def _less_small(ground: Ground, row: Row, vma: Vma, leaves: Intervals[bool], whole: tuple[int, int]) -> Intervals[bool]:
+    """Return leaves (addresses) less those of what the page cache has small pages of."""
+    by = row.start - row.file_offset + vma.moved
+    known = ground.huge.get(row.file, Intervals())
+    huge = Intervals.of(*whole, True) if row.thp else Intervals()
+    for lo, hi, word in known.within(whole[0] - by, whole[1] - by):
+        huge = huge.set(lo + by, hi + by, word == "always" or None)
+    for lo, hi, _ in leaves:
+        left = Intervals.of(lo, hi, True)
+        for a, b, _ in huge.within(lo, hi):
+            left = left.set(a, b, None)
+        for a, b, _ in left:
+            leaves = leaves.set(a, b, None)
+    return leaves
 
 
 def mapped(life: Life, lo: int, hi: int) -> Iterator[tuple[int, int, tuple[Run, ...]]]:
