@@ -114,7 +114,12 @@ KNOWN = [
     ("tmpfs", 263, 8, "today"),  # fork copies no leaf of a file
     ("tmpfs", 286, 7, "today"),  # a part of a leaf moves that was touched through the next mapping
     ("private", 13, 6, "today"),  # what was read of private memory is read again, not written
-    ("proposals", 12, 6, "today"),  # of a stride only what it touches is mapped by leaves, and small pages never are
+    (
+        "proposals",
+        12,
+        6,
+        "file-shared",
+    ),  # of a stride only what it touches is mapped by leaves, and small pages never are
     ("proposals", 75, 4, "mshare"),  # who leaves a region has no entries until pages are touched again
     ("proposals", 95, 8, "mshare"),  # what is unmapped in a region stays so when its protection changes
     ("proposals", 95, 8, "file-shared"),  # entries that others left behind in a table that goes on

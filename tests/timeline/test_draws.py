@@ -19,7 +19,6 @@ from tests.reference.touch import Pick
 
 MIB = 1 << 20
 TABLE = 4096
-DRAWS = 60
 ERRORS = 5  # standard errors of the mean that the engine may be off
 KINDS = ("private", "shared", "cached")
 
@@ -77,17 +76,17 @@ def drawn(machine: Machine) -> dict[str, float]:
     return found
 
 
-def outcomes(what: Any, policy: str, choices: dict[str, str]) -> list[dict[str, list[float]]]:
+def outcomes(what: Any, policy: str, draws: int) -> list[dict[str, list[float]]]:
     """Return for each step what every draw comes to."""
     steps: list[dict[str, list[float]]] = [defaultdict(list) for _ in range(len(what.events) + 1)]
-    for seed in range(DRAWS):
-        machine = Machine(what, policy, choices, chooser(seed))
+    for seed in range(draws):
+        machine = Machine(what, policy, chooser=chooser(seed))
         for number, found in enumerate(steps):
             if number:
                 machine.run(what.events[number - 1])
             for name, value in drawn(machine).items():
                 found[name] += [0.0] * (seed - len(found[name])) + [value]
-    return [{name: values + [0.0] * (DRAWS - len(values)) for name, values in found.items()} for found in steps]
+    return [{name: values + [0.0] * (draws - len(values)) for name, values in found.items()} for found in steps]
 
 
 SCATTERED = {"pages": 5, "pattern": "scattered"}
@@ -128,17 +127,18 @@ EVENTS: dict[str, list[dict[str, Any]]] = {
 }
 
 
+@pytest.mark.parametrize("draws", [16, pytest.param(100, marks=pytest.mark.many)])
 @pytest.mark.parametrize("touch", [SCATTERED, CLUSTERED, SAME], ids=["scattered", "clustered", "same"])
 @pytest.mark.parametrize("name", list(EVENTS))
 @pytest.mark.parametrize("policy", ["today", "file-shared"])
-def test_expectations_are_the_mean_over_many_draws(policy: str, name: str, touch: dict[str, Any]) -> None:
+def test_expectations_are_the_mean_over_many_draws(policy: str, name: str, touch: dict[str, Any], draws: int) -> None:
     what = workload(touch, EVENTS[name])
     steps = ptcalc.follow_timeline(what, policies=[policy]).policies[0].steps
-    for step, wanted in zip(steps, outcomes(what, policy, {}), strict=True):
+    for step, wanted in zip(steps, outcomes(what, policy, draws), strict=True):
         got = figures(step)
         for figure in sorted(wanted.keys() | got.keys()):
-            values = wanted.get(figure, [0.0] * DRAWS)
-            mean, error = statistics.fmean(values), statistics.stdev(values) / DRAWS**0.5
+            values = wanted.get(figure, [0.0] * draws)
+            mean, error = statistics.fmean(values), statistics.stdev(values) / draws**0.5
             classes = sum(one.count for one in step.classes)  # each is rounded by itself
             allowed = ERRORS * error + (0.5 * classes + 0.5 if figure.startswith(("vmpte", "rss")) else 1)
             assert abs(got.get(figure, 0.0) - mean) <= allowed, (step.event, figure, got.get(figure), mean, error)
