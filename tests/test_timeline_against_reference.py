@@ -109,8 +109,8 @@ KNOWN = [
     ("tmpfs", 31, 8, "today"),  # a write to a private page takes the leaf away that mapped others as well
     ("tmpfs", 45, 6, "today"),  # what had lost its entry with a leaf needs a table when it is touched again
     ("tmpfs", 79, 8, "today"),  # what a leaf maps is there, whatever a registration would make of it now
-    ("tmpfs", 86, 7, "today"),  # who collapses what is a huge page already maps it as a whole
-    ("tmpfs", 95, 8, "today"),  # the same for the second of those who collapse together
+    ("tmpfs", 86, 7, "today"),  # who collapses maps the huge page as a whole
+    ("tmpfs", 95, 8, "today"),  # the same at the end of a VMA
     ("tmpfs", 263, 8, "today"),  # fork copies no leaf of a file
     ("tmpfs", 286, 7, "today"),  # a part of a leaf moves that was touched through the next mapping
     ("private", 13, 6, "today"),  # what was read of private memory is read again, not written

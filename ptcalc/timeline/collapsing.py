@@ -26,24 +26,15 @@ def collapse(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int, *, ref
     if not any(_chunks(ground, cohort.state, lo, hi) for cohort in cohorts):
         world.note("no chunk of a huge page lies in the part: nothing is collapsed")
     losers: set[int] = set()
-    chosen = list(cohorts)
     for cohort in cohorts:
         chunks = _chunks(ground, cohort.state, lo, hi)
-        already = {file: _huge_already(ground, file, parts) for file, parts in chunks.items()}
-        fresh = {file: _less(parts, already[file]) for file, parts in chunks.items()}
-        rest = [cohort]
+        fresh = {file: _less(parts, _huge_already(ground, file, parts)) for file, parts in chunks.items()}
         if any(fresh.values()):
-            # The first process makes them, the others find them.
-            rest = [cohort] if cohort.count > 1 else []
-            first = world.part(cohort, 1) if rest else cohort
-            chosen.append(first)
             losers |= _make(world, fresh)
-            world.become(first, _mapped_whole(world, first, already))
-        for each in rest:
-            world.become(each, _mapped_whole(world, each, chunks))
+        world.become(cohort, _mapped_whole(world, cohort, chunks))
         _forget_tables(world, chunks)
     for cohort in world.population if refault else ():
-        if cohort in chosen or id(cohort) in losers:
+        if cohort in cohorts or id(cohort) in losers:
             world.become(cohort, world.again(cohort.state, cohort.count))
 
 
@@ -102,7 +93,7 @@ def _less(parts: Intervals[bool], gone: Intervals[bool]) -> Intervals[bool]:
 
 
 def _mapped_whole(world: World, cohort: Cohort[Life], huge: dict[int, Intervals[bool]]) -> Life:
-    """Return a process that maps by leaves what are huge pages already (collapse_pte_mapped_thp, set_huge_pmd)."""
+    """Return a process that has collapsed: it maps the huge pages by leaves (collapse_pte_mapped_thp, set_huge_pmd)."""
     before = _retracted(world.ground, cohort.state, huge)
     leaves, pieces = leaves_of(world.ground, before), []
     for a, b, vma in before.vmas:

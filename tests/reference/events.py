@@ -205,7 +205,7 @@ class Machine(Changing):
                     table = other.tables.get(("pte", va))
                     if table is not None:
                         other.unhook("pte", va)
-                    if already and va not in other.leaves:
+                    if other is process and va not in other.leaves:
                         self._map_whole(other, seen.file, va)
         for key, table in list(self.cache.items()):
             if (
@@ -219,7 +219,7 @@ class Machine(Changing):
             region.tables.pop(("pte", (area.home + place) // PMD_SIZE), None)
 
     def _map_whole(self, process: Process, file: Any, va: int) -> None:
-        """Map what is a huge page already, all of it, as a touch of every page would (mm/khugepaged.c:set_huge_pmd)."""
+        """Map a huge page, all of it, as a touch of every page would (mm/khugepaged.c:set_huge_pmd)."""
         for area in process.areas:
             low, high = max(va, area.va), min(va + PMD_SIZE, area.va + area.length)
             for at in range(low, high, PAGE) if area.file == file else ():
