@@ -229,7 +229,7 @@ class _Reader:
         self.silent: list[str] = []
         self.holes: list[str] = []
         self.broken: list[str] = []
-        self._known: dict[bytes, tuple[str, int, proc.SegmentKey, str]] = {}
+        self._known = proc.Known()
 
     def read(self) -> list[Process]:
         """Return the wanted processes; those whose maps could not be read have none."""

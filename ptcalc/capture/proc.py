@@ -174,11 +174,19 @@ def _kb(found: dict[bytes, bytes], key: bytes) -> int | None:
     return number * KIB
 
 
-def shared_maps(data: bytes, known: dict[bytes, tuple[str, int, SegmentKey, str]]) -> Maps:
+@dataclass(slots=True)
+class Known:
+    """Lines of maps that were read before, and what follows the address in them."""
+
+    lines: dict[bytes, Vma] = field(default_factory=dict)
+    rests: dict[bytes, tuple[str, int, SegmentKey, str]] = field(default_factory=dict)
+
+
+def shared_maps(data: bytes, known: Known) -> Maps:
     """Return the shared mappings of a maps file, and no others.
 
     Most lines are private and are passed over without being read: that is what makes the capture of many
-    processes cheap.  ``known`` remembers what follows the address, which processes of one program have in common.
+    processes cheap.  ``known`` remembers what processes have in common: lines, of one program what follows the address.
     """
     maps = Maps(program=_program(data), broken=int(not data.endswith(b"\n") and bool(data)))
     end = 0
@@ -190,20 +198,25 @@ def shared_maps(data: bytes, known: dict[bytes, tuple[str, int, SegmentKey, str]
         if end < 0:
             break  # the torn end of a file, which counts already
         line = data[begin:end]
+        vma = known.lines.get(line)
+        if vma is not None:
+            maps.add(vma)
+            continue
         addresses, _, rest = line.partition(b" ")
-        common = known.get(rest)
+        common = known.rests.get(rest)
         if common is None:
             match = _LINE.fullmatch(line)
             if match is None or match[6] != b"s":
                 maps.broken += match is None
                 continue  # a private mapping of a file with a name that looks like permissions
-            common = known[rest] = (_protection(match), int(match[7], 16), _key(match), text(match[10]))
+            common = known.rests[rest] = (_protection(match), int(match[7], 16), _key(match), text(match[10]))
         start, _, stop = addresses.partition(b"-")
         try:
             vma = Vma(int(start, 16), int(stop, 16), common[0], True, common[1], common[2], common[3])
         except ValueError:
             maps.broken += 1
         else:
+            known.lines[line] = vma
             maps.add(vma)
     return maps
 

@@ -21,7 +21,7 @@ def test_protection(permissions: str, protection: str) -> None:
     """Permissions in ptcalc's words."""
     line = f"7f0000000000-7f0000200000 {permissions} 00001000 00:01 5 /memfd:a b (deleted)\n".encode()
 
-    for maps in (proc.shared_maps(line, {}), proc.all_maps(line)):
+    for maps in (proc.shared_maps(line, proc.Known()), proc.all_maps(line)):
         (vma,) = maps.vmas
         assert vma.protection == protection
         assert (vma.start, vma.length, vma.offset) == (0x7F0000000000, 2 * MIB, 4096)
@@ -45,7 +45,7 @@ def test_protection(permissions: str, protection: str) -> None:
 )
 def test_lines_of_maps(data: bytes, shared: int, broken: int) -> None:
     """Only sound shared lines are taken; torn and impossible ones are counted."""
-    maps = proc.shared_maps(data, {})
+    maps = proc.shared_maps(data, proc.Known())
 
     assert (len(maps.vmas), maps.broken) == (shared, broken)
 
