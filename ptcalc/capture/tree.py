@@ -153,7 +153,7 @@ class Directory(Source):
                 raise Gone
             if found.st_size > MAX_FILE:
                 raise Oversized
-            return read_all(file, found.st_size + 1)
+            return read_all(file, found.st_size + 1, sized=found.st_size > 0)
         finally:
             os.close(file)
 
@@ -254,13 +254,15 @@ class Live(Source):
             return None
 
 
-def read_all(file: int, size: int) -> bytes:
+def read_all(file: int, size: int, *, sized: bool = False) -> bytes:
     """Return what a descriptor gives until its end, in pieces of at least ``size`` where it gives so many.
+
+    ``sized``: it is known to have fewer bytes than ``size``, so that less than that is all.
 
     Raises Oversized for a file beyond any that the kernel writes.
     """
     data = os.read(file, size)
-    if len(data) < size and os.fstat(file).st_size:
+    if len(data) < size and sized:
         return data  # a regular file of which all has been read; /proc gives a page at a time and no size
     parts, total = [data], len(data)
     while data:
