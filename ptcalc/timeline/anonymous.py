@@ -46,9 +46,7 @@ def in_memory(ground: Ground, life: Life, piece: Piece, run: Run) -> list[Run]:
 
 def _without_small(life: Life, chunks: Intervals[bool], size: int, moved: int) -> Intervals[bool]:
     """Return chunks less those that have a PTE table with pages; what was only read may be the huge zero page."""
-    free = chunks
-    for lo, hi, _ in mode(life.hooks[0]):
-        free = free.changed(lo, hi, lambda _: None)
+    free = chunks.less(mode(life.hooks[0]))
     for lo, hi, _ in chunks:
         for start, end, runs in life.used.within(lo * size - moved, hi * size - moved):
             first, last = (start + moved) // size, -(-(end + moved) // size)

@@ -28,7 +28,7 @@ def collapse(world: World, cohorts: list[Cohort[Life]], lo: int, hi: int, *, ref
     losers: set[int] = set()
     for cohort in cohorts:
         chunks = _chunks(ground, cohort.state, lo, hi)
-        fresh = {file: _less(parts, _huge_already(ground, file, parts)) for file, parts in chunks.items()}
+        fresh = {file: parts.less(_huge_already(ground, file, parts)) for file, parts in chunks.items()}
         if any(fresh.values()):
             losers |= _make(world, fresh)
         world.become(cohort, _mapped_whole(world, cohort, chunks))
@@ -84,12 +84,6 @@ def _huge_already(ground: Ground, file: int, parts: Intervals[bool]) -> Interval
         for first, last, _ in parts.within(lo, hi) if word == "always" else ():
             found = found.set(first, last, True)
     return found
-
-
-def _less(parts: Intervals[bool], gone: Intervals[bool]) -> Intervals[bool]:
-    for lo, hi, _ in gone:
-        parts = parts.set(lo, hi, None)
-    return parts
 
 
 def _mapped_whole(world: World, cohort: Cohort[Life], huge: dict[int, Intervals[bool]]) -> Life:

@@ -74,7 +74,7 @@ def common_copies(ground: Ground, cohorts: Iterable[Cohort[Life]]) -> list[int]:
 def freed_by_one(ground: Ground, cohorts: Sequence[Cohort[Life]], one: Cohort[Life]) -> int:
     """Return the private copies that the end of one process of a cohort gives back, bytes."""
     own = sum(own_copies(ground, one.state))
-    if not any(run.owner > OWN for _, _, runs in one.state.used for run in runs):
+    if not _has_common(one.state):
         return own
     others = [cohort for cohort in cohorts if cohort is not one]
     if one.count > 1:
@@ -97,12 +97,22 @@ def _common_parts(cohorts: Iterable[Cohort[Life]]) -> dict[int, list[_Part]]:
     """Return who has what of the pages that forks left common, by fork."""
     found: dict[int, list[_Part]] = {}
     for cohort in cohorts:
+        if not _has_common(cohort.state):
+            continue
         for lo, hi, runs in cohort.state.used:
             for fork in {run.owner for run in runs if run.owner > OWN}:
                 mine = tuple(run for run in runs if run.owner == fork)
                 over = tuple(run for run in runs if run.owner == OWN or run.owner > fork)
                 found.setdefault(fork, []).append(_Part(lo, hi, mine, over, cohort.state, cohort.count))
     return found
+
+
+def _has_common(life: Life) -> bool:
+    """Tell whether a process has pages that a fork left common; kept with it."""
+    known = life.figures.get("common")
+    if known is None:
+        known = life.figures["common"] = any(run.owner > OWN for _, _, runs in life.used for run in runs)
+    return bool(known)
 
 
 def _left(parts: list[_Part], page: int) -> Iterator[tuple[float, Life, list[Piece]]]:

@@ -51,10 +51,7 @@ class Entries:
     def keep(self, key: Key, there: Intervals[bool], span: int) -> None:
         """Clear all entries but those in the tables (by index) that are there."""
         for lo, hi in [cell for _, run in self.runs(key) for cell in cells_of(run, span)]:
-            gone = Intervals.of(lo, hi, True)
-            for a, b, _ in there.within(lo, hi):
-                gone = gone.set(a, b, None)
-            for a, b, _ in gone:
+            for a, b, _ in Intervals.of(lo, hi, True).less(there.within(lo, hi)):
                 self.cut(key, a * span, b * span)
 
     def runs(self, key: Key) -> Iterator[tuple[int, Run]]:

@@ -64,21 +64,14 @@ def _less_small(ground: Ground, row: Row, vma: Vma, leaves: Intervals[bool], who
     for lo, hi, word in known.within(whole[0] - by, whole[1] - by):
         huge = huge.set(lo + by, hi + by, word == "always" or None)
     for lo, hi, _ in leaves:
-        left = Intervals.of(lo, hi, True)
-        for a, b, _ in huge.within(lo, hi):
-            left = left.set(a, b, None)
-        for a, b, _ in left:
-            leaves = leaves.set(a, b, None)
+        leaves = leaves.less(Intervals.of(lo, hi, True).less(huge.within(lo, hi)))
     return leaves
 
 
 def mapped(life: Life, lo: int, hi: int) -> Iterator[tuple[int, int, tuple[Run, ...]]]:
     """Yield what is in use from lo to hi (as mapped) and has not lost its entries."""
     for start, end, runs in life.used.within(lo, hi):
-        there = Intervals.of(start, end, runs)
-        for a, b, _ in life.unmapped.within(start, end):
-            there = there.set(a, b, None)
-        yield from there
+        yield from Intervals.of(start, end, runs).less(life.unmapped.within(start, end))
 
 
 def _bare(ground: Ground, life: Life, lo: int, hi: int) -> list[tuple[int, int]]:
@@ -87,9 +80,7 @@ def _bare(ground: Ground, life: Life, lo: int, hi: int) -> list[tuple[int, int]]
     without: Intervals[bool] = Intervals()
     for first, last, _ in mode(life.hooks[1]).within(lo // ratio, -(-hi // ratio)):
         without = without.set(max(lo, first * ratio), min(hi, last * ratio), True)
-    for first, last, _ in mode(life.hooks[0]).within(lo, hi):
-        without = without.set(first, last, None)
-    return [(first, last) for first, last, _ in without]
+    return [(first, last) for first, last, _ in without.less(mode(life.hooks[0]).within(lo, hi))]
 
 
 def without_leaves(ground: Ground, life: Life, windows: list[tuple[int, int]]) -> Life:

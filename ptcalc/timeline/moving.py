@@ -15,7 +15,7 @@ from ptcalc.timeline.regions import (
     leave_region,
     members,
 )
-from ptcalc.timeline.remapping import joined, refuse_window, refused, window_of
+from ptcalc.timeline.remapping import chosen, joined, refuse_window, refused
 from ptcalc.timeline.runs import MOST_STEPS, Run, covers_of
 from ptcalc.timeline.unhooking import freed, owned, unhooked
 from ptcalc.timeline.world import Cohorts, World
@@ -30,10 +30,8 @@ def move(world: World, event: Event, number: int) -> None:
     """mm/mremap.c:move_page_tables: entries or whole tables move; what is shared is looked up anew."""
     action = event.action
     assert isinstance(action, kinds.Mremap)
-    cohorts = world.population.choose(action.who, number)
+    cohorts, lo, hi = chosen(world, action.who, action.part, number)
     refuse_window(world, event, cohorts, "mremap", action.part, window=action.window)
-    group = world.written.group_number(action.who.group)
-    lo, hi = window_of(world, group, action.part)
     page = max(world.ground.rows[vma.row].page for _, _, vma in cohorts[0].state.vmas.within(lo, hi))
     address = action.address - action.address % page
     if address != action.address:

@@ -39,10 +39,8 @@ def protect(world: World, event: Event, number: int) -> None:
     action = event.action
     assert isinstance(action, kinds.Mprotect)
     protection = PROTECTIONS.index(action.protection)
-    cohorts = world.population.choose(action.who, number)
+    cohorts, lo, hi = chosen(world, action.who, action.part, number)
     refuse_window(world, event, cohorts, "mprotect", action.part, window=action.window)
-    group = world.written.group_number(action.who.group)
-    lo, hi = window_of(world, group, action.part)
     if shares_in_common(world):
         common = [cohort for cohort in cohorts if members(world, cohort.state, lo, hi)]
         if common:
@@ -103,9 +101,7 @@ def unmap(world: World, event: Event, number: int) -> None:
     """munmap: tables go in whose whole span no VMA is left (mm/memory.c:free_pgtables)."""
     action = event.action
     assert isinstance(action, kinds.Munmap)
-    cohorts = world.population.choose(action.who, number)
-    group = world.written.group_number(action.who.group)
-    lo, hi = window_of(world, group, action.part)
+    cohorts, lo, hi = chosen(world, action.who, action.part, number)
     if isinstance(world.ground.policy, Mshare):
         common = [cohort for cohort in cohorts if members(world, cohort.state, lo, hi)]
         if common and not action.window:
@@ -142,9 +138,7 @@ def advise(world: World, event: Event, number: int) -> None:
     """madvise, all kinds."""
     action = event.action
     assert isinstance(action, kinds.Madvise)
-    cohorts = world.population.choose(action.who, number)
-    group = world.written.group_number(action.who.group)
-    lo, hi = window_of(world, group, action.part)
+    cohorts, lo, hi = chosen(world, action.who, action.part, number)
     locked = any(vma.locked for cohort in cohorts for _, _, vma in cohort.state.vmas.within(lo, hi))
     if locked and action.advice in _NOT_LOCKED:
         message = f"{action.advice} of locked memory fails (EINVAL)"
@@ -190,9 +184,7 @@ def lock(world: World, event: Event, number: int) -> None:
     """mlock2, munlock: mm/mlock.c:mlock_fixup, which leaves hugetlb's VMAs as they are; mm/gup.c:__mm_populate."""
     action = event.action
     assert isinstance(action, kinds.Mlock)
-    group = world.written.group_number(action.who.group)
-    cohorts = world.population.choose(action.who, number)
-    lo, hi = window_of(world, group, action.part)
+    cohorts, lo, hi = chosen(world, action.who, action.part, number)
     rows, locked = world.ground.rows, LOCKED.index(action.locked)
     _change(
         world, event, cohorts, lo, hi,
@@ -200,6 +192,7 @@ def lock(world: World, event: Event, number: int) -> None:
     )  # fmt: skip
     if action.locked == "yes":
         whole = Touch("ranges", ranges=(Range(action.part.start, action.part.length),))
+        group = world.written.group_number(action.who.group)
         runs = world.written.runs_of(group, action.part.mapping, (whole,))
         world.let(cohorts, lambda life, many: world.access(life, runs, many))
 
@@ -208,8 +201,7 @@ def _per_process(
     world: World, event: Event, number: int, who: Chosen, part: Part, new: Callable[[Vma], Vma], *, leaves: bool
 ) -> None:
     """Change what tables of one process alone hold; who is in a region leaves it for that."""
-    cohorts = world.population.choose(who, number)
-    lo, hi = window_of(world, world.written.group_number(who.group), part)
+    cohorts, lo, hi = chosen(world, who, part, number)
     if leaves:
         _leave(world, cohorts, lo, hi)
     _change(world, event, cohorts, lo, hi, new)
@@ -245,13 +237,17 @@ def switch(world: World, event: Event, number: int) -> None:
         _change(world, event, cohorts, lo, hi, lambda vma: vma._replace(allow=allow))
 
 
-def window_of(world: World, group: int, part: Part) -> tuple[int, int]:
-    """Return a part of a mapping as addresses at which the file maps it, widened to huge pages where there are some."""
+def chosen(world: World, who: Chosen, part: Part, number: int) -> tuple[Cohorts, int, int]:
+    """Return the processes that an event is about, and the part of their mapping: addresses at which the file maps it.
+
+    The part is widened to huge pages where there are some.
+    """
+    cohorts, group = world.population.choose(who, number), world.written.group_number(who.group)
     lo, hi = world.written.window(group, part)
-    rows = [world.ground.rows[number] for number in world.written.rows_of(group, part.mapping)]
+    rows = [world.ground.rows[row] for row in world.written.rows_of(group, part.mapping)]
     if hi - lo > part.length and any(_moved_to_huge(world, row) for row in rows):
         world.note("the part is widened to whole huge pages")
-    return lo, hi
+    return cohorts, lo, hi
 
 
 def _moved_to_huge(world: World, row: Row) -> bool:

@@ -39,10 +39,7 @@ def rss_of(world: World, life: Life) -> int:
             for lo, hi in pairwise(sorted({end for hook in hooks for end in (hook.lo, hook.hi)})):
                 part = {_reach(hook, lo, hi): 1 for hook in hooks if hook.lo < hi and hook.hi > lo}
                 hooked = count(part, span, shared=False).value / (hi - lo)
-                window = Intervals.of(lo * span, hi * span, True)
-                for start, end, _ in shown.within(lo * span, hi * span):
-                    window = window.set(start, end, None)
-                for start, end, _ in window:
+                for start, end, _ in Intervals.of(lo * span, hi * span, True).less(shown.within(lo * span, hi * span)):
                     tables = [(scope, start, end)]
                     if place:  # the PTE tables that it has itself say more of what is in them
                         pte = ground.span(0)

@@ -199,8 +199,7 @@ class SharedTables:
         return self._never_shared(key, free)
 
     def _never_shared(self, key: Key, tables: Intervals[bool]) -> list[tuple[int, int]]:
-        for first, last, _ in self.adopted.get(key, ()):
-            tables = tables.set(first, last, None)
+        tables = tables.less(self.adopted.get(key, ()))
         for reach in self.idle.get(key, ()):
             for first, last in _cells(reach, self._ground.span(key.place)):
                 tables = tables.set(first, last, None)

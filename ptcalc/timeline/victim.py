@@ -31,7 +31,7 @@ def classes(
     numbers = {name: number for number, name in enumerate(workload.processes)}
     costs = context.costs
     alike: dict[tuple[int, ClassState], int] = {}  # how many have one history and show the same
-    worst: Victim | None = None
+    most, worst = 0, None
     for cohort in world.population:
         group = workload.processes[cohort.group]
         number = numbers[cohort.group]
@@ -47,14 +47,18 @@ def classes(
             cohort.group, cohort.label, 1, figures.vmpte_bytes, own, rss, 0 if exempt else points, figures.exact
         )
         alike[cohort.history, one] = alike.get((cohort.history, one), 0) + cohort.count
-        if exempt or (worst is not None and worst.badness_pages >= points):
-            continue
-        frees = (
-            ("private memory", private),
-            ("private copies of segments", freed_by_one(world.ground, list(world.population), cohort)),
-            ("page tables of its own", own),
-            ("base tables", int(base[number])),
-            ("kernel stacks and slab", int(kernel[number])),
-        )
-        worst = Victim(cohort.group, cohort.label, points, tuple(each for each in frees if each[1]))
-    return tuple(one if many == 1 else replace(one, count=many) for (_, one), many in alike.items()), worst
+        if not exempt and (worst is None or points > most):
+            most, worst = points, (cohort, private, own)
+    states = tuple(one if many == 1 else replace(one, count=many) for (_, one), many in alike.items())
+    if worst is None:
+        return states, None
+    cohort, private, own = worst
+    number = numbers[cohort.group]
+    frees = (
+        ("private memory", private),
+        ("private copies of segments", freed_by_one(world.ground, list(world.population), cohort)),
+        ("page tables of its own", own),
+        ("base tables", int(base[number])),
+        ("kernel stacks and slab", int(kernel[number])),
+    )
+    return states, Victim(cohort.group, cohort.label, most, tuple(each for each in frees if each[1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from ptcalc.layout.rows import Runs
 from ptcalc.layout.touch import runs as runs_of_touch
@@ -61,9 +62,12 @@ class Written:
 
     def guest(self, group: int) -> Touched | None:
         """Return what the guest of a process of a group has touched at its beginning; None if it has no guest."""
-        if not any(place.group == group and place.guest is not None for place in self.ground.layout.places):
-            return None
-        return tuple(self._in_group(self.ground.layout.guest_runs, group))
+        return self._guests.get(group)
+
+    @cached_property
+    def _guests(self) -> dict[int, Touched]:
+        groups = {place.group for place in self.ground.layout.places if place.guest is not None}
+        return {group: tuple(self._in_group(self.ground.layout.guest_runs, group)) for group in groups}
 
     def locked_runs(self, group: int) -> list[tuple[int, Run]]:
         """Return those that locking touches, whatever the process does."""

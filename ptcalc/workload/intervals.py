@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -47,6 +47,13 @@ class Intervals(Generic[V]):
     def set(self, lo: int, hi: int, value: V | None) -> Intervals[V]:
         """Return the same with another value from lo to hi; None: nothing."""
         return self.changed(lo, hi, lambda _: value, fill=value)
+
+    def less(self, others: Iterable[tuple[int, int, object]]) -> Intervals[V]:
+        """Return the same without what lies in other intervals."""
+        left = self
+        for lo, hi, _ in others:
+            left = left.set(lo, hi, None)
+        return left
 
     def changed(self, lo: int, hi: int, new: Callable[[V], V | None], fill: V | None = None) -> Intervals[V]:
         """Return the same with the values from lo to hi replaced by a function of them; gaps are filled with `fill`."""

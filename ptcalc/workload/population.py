@@ -59,11 +59,6 @@ class Population(Generic[S]):
         """Return the labels that cohorts of a group have."""
         return tuple(dict.fromkeys(cohort.label for cohort in self._groups.get(group, ()) if cohort.label))
 
-    @property
-    def next_number(self) -> int:
-        """The number of the process that comes next."""
-        return self._numbers
-
     def turn(self, count: int = 1) -> int:
         """Return the first of so many numbers that nothing else has, higher than all before."""
         self._numbers += count
